@@ -1,0 +1,61 @@
+"""What the container is allowed, read from its cgroup (v2, or v1 where that is what there is)."""
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+# cgroup v1 says "no limit" with the largest page-aligned 63-bit number, whatever the page size.
+V1_UNLIMITED = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """`cpus`: CPU limit in cores; `memory`: memory limit in bytes; None where there is none."""
+
+    hostname: str
+    cpus: float | None = None
+    memory: int | None = None
+
+
+def read(cgroup: Path = Path("/sys/fs/cgroup")) -> Container:
+    """Read the container's host name and limits. What cannot be read counts as no limit."""
+    return Container(
+        hostname=socket.gethostname(),
+        cpus=_cpus_v2(cgroup) or _cpus_v1(cgroup),
+        memory=_memory(cgroup / "memory.max") or _memory(cgroup / "memory/memory.limit_in_bytes"),
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _cpus_v2(cgroup: Path) -> float | None:
+    words = _text(cgroup / "cpu.max").split()
+    if len(words) != 2 or words[0] == "max":
+        return None
+    return int(words[0]) / int(words[1])
+
+
+def _cpus_v1(cgroup: Path) -> float | None:
+    quota = _text(cgroup / "cpu/cpu.cfs_quota_us")
+    period = _text(cgroup / "cpu/cpu.cfs_period_us")
+    if not quota or not period or int(quota) <= 0:
+        return None
+    return int(quota) / int(period)
+
+
+def _memory(path: Path) -> int | None:
+    text = _text(path)
+    if not text or text == "max" or int(text) >= V1_UNLIMITED:
+        return None
+    return int(text)
+
+
+def usable_cpus() -> int:
+    """The CPUs that this process may run on (cpusets and affinity counted)."""
+    return len(os.sched_getaffinity(0))

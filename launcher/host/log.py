@@ -1,0 +1,61 @@
+"""Our own lines: to stderr, as text for people or JSON for machines.
+
+Standard output is never written to: it is the guest's serial console.
+"""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+Format = Literal["text", "json"]
+LEVELS = ("debug", "info", "warning", "error")
+
+
+class TextFormatter(logging.Formatter):
+    """`startvm: text` for what is normal, `startvm: warning: text` for what is not."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        mark = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
+        text = f"{record.name}: {mark}{record.getMessage()}"
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+class JsonFormatter(logging.Formatter):
+    """One object a line: time (RFC 3339, UTC), level, logger, message and, if any, exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        entry = {
+            "time": f"{stamp}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False)
+
+
+def configure(level: str, form: Format) -> None:
+    """Send all loggers' lines to stderr. `level` is one of `LEVELS`."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    if level != "debug":
+        # Libraries tell at "info" what only we need to know; their warnings still count.
+        for library in ("urllib3", "asyncio", "qemu", "pyroute2"):
+            logging.getLogger(library).setLevel(logging.WARNING)
+
+
+@contextmanager
+def step(logger: logging.Logger, what: str) -> Iterator[None]:
+    """Log at debug level how long `what` took, in milliseconds."""
+    start = time.monotonic()
+    yield
+    logger.debug("%s took %.0f ms", what, (time.monotonic() - start) * 1000)

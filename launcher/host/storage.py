@@ -1,0 +1,42 @@
+"""What the kernel and a file system offer to QEMU's block layer."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+Aio = Literal["io_uring", "native", "threads"]
+
+IO_URING_SETUP = 425  # the same number on every architecture (kernel: asm-generic/unistd.h)
+
+
+def supports_direct(path: Path) -> bool:
+    """Whether `path`, an existing file or device, opens with O_DIRECT (tmpfs often does not)."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
+def has_io_uring() -> bool:
+    """Whether this process may set up an io_uring.
+
+    The default seccomp profiles of containerd and Docker have refused it since 2023, so the
+    kernel's version says nothing; only the call itself does.
+    """
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    params = ctypes.create_string_buffer(120)  # struct io_uring_params, all zero
+    fd: int = libc.syscall(IO_URING_SETUP, 1, params)
+    if fd < 0:
+        return False
+    os.close(fd)
+    return True
+
+
+def choose_aio(direct: bool) -> Aio:
+    """io_uring where allowed, else Linux AIO, which is asynchronous only without the page cache."""
+    if has_io_uring():
+        return "io_uring"
+    return "native" if direct else "threads"

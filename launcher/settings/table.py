@@ -1,0 +1,284 @@
+"""The one table of settings: name, default, parser and meaning in one place.
+
+`Settings` is both the table and its result: each field carries its row as metadata, so a setting
+cannot be parsed under one name and documented under another. `load` fills it, `reference` prints
+it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any, Literal
+
+from launcher.host.log import LEVELS
+from launcher.settings import parse
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is known of one setting besides its type.
+
+    `aliases` are further names with a parser of their own (another unit, say). `default_text`
+    says in words what a default that depends on something else is.
+    """
+
+    name: str
+    group: str
+    parser: Callable[[str], Any]
+    meaning: str
+    default_text: str
+    aliases: dict[str, Callable[[str], Any]]
+    is_address: bool
+
+
+def setting(
+    group: str,
+    name: str,
+    parser: Callable[[str], Any],
+    meaning: str,
+    *,
+    default: Any = None,
+    default_text: str = "",
+    aliases: dict[str, Callable[[str], Any]] | None = None,
+    is_address: bool = False,
+) -> Any:
+    """A field of `Settings`. `is_address`: may hold credentials, so it is shown without them."""
+    row = Row(name, group, parser, meaning, default_text, aliases or {}, is_address)
+    return field(default=default, metadata={"row": row})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    img_source: str | None = setting(
+        "Image",
+        "IMG_SOURCE",
+        parse.source,
+        "Where the VM's image comes from: an http(s) URL, or a full path in the container. qcow2 "
+        "and raw images, plain or packed with gz, xz, zst or bz2. Needed unless the base is on the "
+        "shared volume already.",
+        is_address=True,
+    )
+    img_target: str = setting(
+        "Image",
+        "IMG_TARGET",
+        parse.target,
+        "The base's name on the shared volume. A full path is taken as the image itself.",
+        default="",
+        default_text="last part of IMG_SOURCE",
+    )
+    img_checksum: parse.Checksum | None = setting(
+        "Image",
+        "IMG_CHECKSUM",
+        parse.checksum,
+        "What the fetched bytes must hash to: `sha256:…`, `sha512:…`, or the URL of a SHA256SUMS "
+        "or SHA512SUMS file that lists the source's file name.",
+    )
+    vm_name: str = setting(
+        "VM",
+        "VM_NAME",
+        parse.host_name,
+        "The pet's name: its disk's file name and the guest's host name.",
+        default="",
+        default_text="the container's host name",
+    )
+    vm_cpus: int = setting(
+        "VM",
+        "VM_CPUS",
+        parse.whole(1, 255),
+        "Number of virtual CPUs.",
+        default=1,
+        default_text="the container's CPU limit rounded up, else 1",
+        aliases={"IMG_VCPU": parse.whole(1, 255)},
+    )
+    vm_memory: int = setting(
+        "VM",
+        "VM_MEMORY",
+        parse.size,
+        "The guest's memory. `IMG_RAM_MB` is the same in MiB.",
+        default=GIB,
+        default_text="the container's memory limit less what the launcher and QEMU need, else 1G",
+        aliases={"IMG_RAM_MB": parse.mebibytes},
+    )
+    vm_disk_size: int | None = setting(
+        "VM",
+        "VM_DISK_SIZE",
+        parse.size,
+        "Size of the pet's disk. It only ever grows.",
+        default_text="the base's size",
+    )
+    accel: Literal["auto", "kvm", "tcg"] = setting(
+        "VM",
+        "ACCEL",
+        parse.one_of("auto", "kvm", "tcg"),
+        "`kvm`, or `tcg` to emulate. `auto` takes KVM where it works and says in one line what it "
+        "chose and why.",
+        default="auto",
+    )
+    vm_ip: IPv4Address = setting(
+        "Network",
+        "VM_IP",
+        parse.address,
+        "The VM's own address, which it gets by DHCP. The pod's address maps to it.",
+        default=IPv4Address("192.168.254.2"),
+    )
+    vm_gw: IPv4Address = setting(
+        "Network",
+        "VM_GW",
+        parse.address,
+        "The bridge's address and the VM's gateway. Both are the two hosts of one /30.",
+        default=IPv4Address("192.168.254.1"),
+    )
+    no_dhcp: bool = setting(
+        "Network",
+        "NO_DHCP",
+        parse.flag,
+        "Yes: no DHCP server; the config drive then describes the network instead.",
+        default=False,
+    )
+    pod_ports: tuple[parse.Port, ...] = setting(
+        "Network",
+        "POD_PORTS",
+        parse.ports,
+        "Further ports that stay with the pod, such as `tcp/9180,udp/53`.",
+        default=(),
+        default_text="none; TCP 5900 stays with the pod unless NO_VNC is set",
+    )
+    nat_backend: Literal["auto", "nft", "iptables"] = setting(
+        "Network",
+        "NAT_BACKEND",
+        parse.one_of("auto", "nft", "iptables"),
+        "`nft`, or `iptables` for kernels that have only the legacy tables. `auto` takes nft where "
+        "it works.",
+        default="auto",
+    )
+    userdata_file: Path = setting(
+        "Configuration of the guest",
+        "USERDATA_FILE",
+        parse.path,
+        "User-data, passed to the guest byte for byte: a file, or a folder holding a file of the "
+        "same name.",
+        default=Path("/userdata"),
+    )
+    metadata_file: Path = setting(
+        "Configuration of the guest",
+        "METADATA_FILE",
+        parse.path,
+        "Metadata in YAML or JSON, laid over what Berth generates: a file, or a folder holding a "
+        "file of the same name.",
+        default=Path("/metadata"),
+    )
+    cloud_config_file: Path | None = setting(
+        "Configuration of the guest",
+        "CLOUD_CONFIG_FILE",
+        parse.path,
+        "A cloud-config to use as user-data in place of USERDATA_FILE.",
+    )
+    ignition_config_file: Path | None = setting(
+        "Configuration of the guest",
+        "IGNITION_CONFIG_FILE",
+        parse.path,
+        "An Ignition config, handed to the guest by fw_cfg (Fedora CoreOS, Flatcar).",
+    )
+    config_drive: Literal["openstack", "nocloud", "none"] = setting(
+        "Configuration of the guest",
+        "CONFIG_DRIVE",
+        parse.one_of("openstack", "nocloud", "none"),
+        "The kind of config drive: OpenStack's (label `config-2`), cloud-init's NoCloud (label "
+        "`cidata`), or none.",
+        default="openstack",
+    )
+    config_drive_bus: Literal["virtio", "sata", "scsi"] = setting(
+        "Configuration of the guest",
+        "CONFIG_DRIVE_BUS",
+        parse.one_of("virtio", "sata", "scsi"),
+        "How it is attached. `sata` and `scsi` make it a CD-ROM, which Windows needs; Debian's "
+        "cloud kernel has no SATA.",
+        default="virtio",
+    )
+    no_vnc: bool = setting(
+        "Access",
+        "NO_VNC",
+        parse.flag,
+        "Yes: no VNC server, and port 5900 belongs to the VM like all others.",
+        default=False,
+    )
+    vnc_password_file: Path | None = setting(
+        "Access",
+        "VNC_PASSWORD_FILE",
+        parse.path,
+        "A file with the VNC password (VNC itself counts only its first 8 characters).",
+        default_text="none: whoever reaches the pod's port 5900 sees the screen",
+    )
+    stop_timeout: int = setting(
+        "Life",
+        "STOP_TIMEOUT",
+        parse.whole(2, 86400),
+        "Seconds from SIGTERM to the end. Keep it equal to terminationGracePeriodSeconds.",
+        default=30,
+    )
+    on_poweroff: Literal["restart", "stay"] = setting(
+        "Life",
+        "ON_POWEROFF",
+        parse.one_of("restart", "stay"),
+        "When the guest powers itself off: `restart` ends the container, so that Kubernetes starts "
+        "the VM again; `stay` leaves the container up, not ready, with the VM off.",
+        default="restart",
+    )
+    on_crash: Literal["restart", "stay"] = setting(
+        "Life",
+        "ON_CRASH",
+        parse.one_of("restart", "stay"),
+        "The same for a guest that panics (seen through its pvpanic device).",
+        default="restart",
+    )
+    log_level: str = setting(
+        "Log", "LOG_LEVEL", parse.one_of(*LEVELS), "How much to log.", default="info"
+    )
+    log_format: Literal["text", "json"] = setting(
+        "Log",
+        "LOG_FORMAT",
+        parse.one_of("text", "json"),
+        "Berth's own lines, on stderr. The guest's serial console is on stdout.",
+        default="text",
+    )
+    shared_dir: Path = setting(
+        "Paths",
+        "SHARED_DIR",
+        parse.path,
+        "The shared volume, which holds the bases.",
+        default=Path("/shared"),
+        default_text="/shared; /image where only that is mounted",
+    )
+    pet_dir: Path = setting(
+        "Paths",
+        "PET_DIR",
+        parse.path,
+        "The pet's own volume, which holds its disk and its record.",
+        default=Path("/pet"),
+        default_text="/pet; /image where only that is mounted",
+    )
+    run_dir: Path = setting(
+        "Paths",
+        "RUN_DIR",
+        parse.path,
+        "Sockets, the config drive, dnsmasq's files and the state file.",
+        default=Path("/run/berth"),
+    )
+    volumes_dir: Path = setting(
+        "Paths",
+        "VOLUMES_DIR",
+        parse.path,
+        "Extra raw disks: its files named `*.img`, in name order.",
+        default=Path("/volumes"),
+    )
+    disks_dir: Path = setting(
+        "Paths",
+        "DISKS_DIR",
+        parse.path,
+        "Extra raw disks: each file or block device in it, in name order.",
+        default=Path("/disks"),
+    )
