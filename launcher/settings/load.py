@@ -20,10 +20,12 @@ LEAST_GUEST_MEMORY = 64 * MIB
 class Surroundings:
     """What defaults depend on besides the environment.
 
-    `legacy_mount`: whether only /image is mounted, as the first Berth had it.
+    `emulated`: whether QEMU would have to emulate here; `legacy_mount`: whether only /image is
+    mounted, as the first Berth had it.
     """
 
     container: Container
+    emulated: bool = False
     legacy_mount: bool = False
 
 
@@ -70,15 +72,17 @@ def with_defaults(given: Mapping[str, Any], around: Surroundings) -> Settings:
         cpus = max(1, math.ceil(around.container.cpus))
     memory = settings.vm_memory
     if "vm_memory" not in given and around.container.memory:
-        memory = guest_memory(around.container.memory, cpus)
-    legacy = {"shared_dir": Path("/image"), "pet_dir": Path("/image")}
+        emulated = settings.accel == "tcg" or (settings.accel == "auto" and around.emulated)
+        memory = guest_memory(around.container.memory, cpus, emulated)
+    image = Path("/image") if around.legacy_mount else None
     return replace(
         settings,
         vm_cpus=cpus,
         vm_memory=memory,
         vm_name=settings.vm_name or around.container.hostname,
         img_target=settings.img_target or target_of(settings.img_source or ""),
-        **{k: v for k, v in legacy.items() if around.legacy_mount and k not in given},
+        shared_dir=given.get("shared_dir", image or settings.shared_dir),
+        pet_dir=given.get("pet_dir", image or settings.pet_dir),
     )
 
 
@@ -87,18 +91,20 @@ def target_of(source: str) -> str:
     return Path(urlsplit(source).path if "://" in source else source).name
 
 
-def overhead(memory: int, cpus: int) -> int:
+def overhead(memory: int, cpus: int, emulated: bool) -> int:
     """Bytes a pod needs besides the guest's `memory` bytes.
 
     The shape is KubeVirt's formula: page tables are 1/512 of the guest's memory, each vCPU and
-    the iothread have 8 MiB, and QEMU, the launcher and dnsmasq together stay below 128 MiB.
+    the iothread have 8 MiB. QEMU itself, the launcher and dnsmasq together stay below 128 MiB;
+    an emulating QEMU keeps translated code besides.
     """
-    return 128 * MIB + 8 * MIB * (cpus + 1) + memory // 512
+    translated = 128 * MIB if emulated else 0
+    return 128 * MIB + translated + 8 * MIB * (cpus + 1) + memory // 512
 
 
-def guest_memory(limit: int, cpus: int) -> int:
+def guest_memory(limit: int, cpus: int, emulated: bool) -> int:
     """The guest's share of a container's memory limit, in bytes, a whole number of MiB."""
-    return (limit - overhead(limit, cpus)) // MIB * MIB
+    return (limit - overhead(limit, cpus, emulated)) // MIB * MIB
 
 
 def contradictions(settings: Settings, given: set[str]) -> list[str]:

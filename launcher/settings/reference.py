@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
-from launcher.settings.load import Row, redact, rows
-from launcher.settings.table import GIB, MIB, Settings
+from launcher.settings.load import redact, rows
+from launcher.settings.table import GIB, MIB, Row, Settings
 
 HEADER = """\
 # Settings

@@ -1,0 +1,99 @@
+"""The parts of a VM as QEMU is to see them. Plain values: no part knows an option of QEMU's."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Literal
+
+from launcher.host.accelerator import Accelerator
+from launcher.host.storage import Aio
+
+Bus = Literal["virtio", "sata", "scsi"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fd:
+    """A descriptor that QEMU inherits."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class PetDisk:
+    """The overlay and the base below it, both qcow2; `direct`: past the page cache."""
+
+    overlay: Path
+    base: Path
+    direct: bool
+    aio: Aio
+
+
+@dataclass(frozen=True, slots=True)
+class RawDisk:
+    """An extra disk; `block`: `path` is a block device rather than a file."""
+
+    path: Path
+    block: bool
+    direct: bool
+    aio: Aio
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """The config drive's ISO and how it is attached."""
+
+    path: Path
+    bus: Bus
+
+
+@dataclass(frozen=True, slots=True)
+class Nic:
+    """`tap` is an open tap device, or the name of one that exists; `mtu` in bytes."""
+
+    mac: str
+    mtu: int
+    tap: Fd | str
+    vhost: Fd | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Vnc:
+    """`addresses` are those that display 0 (TCP 5900) listens on."""
+
+    addresses: tuple[IPv4Address, ...]
+    password_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FwCfg:
+    """A file that the guest finds in QEMU's firmware configuration under `name`."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A whole VM. `memory` in bytes; `arguments` are the user's own for QEMU.
+
+    `monitor` is where QMP is spoken: our end of a socket pair, or a path to listen on. `console`
+    and `agent` are the sockets of the serial console and of the guest agent's port;
+    `console_log` takes what the guest prints on its console.
+    """
+
+    name: str
+    uuid: str
+    cpus: int
+    memory: int
+    accelerator: Accelerator
+    pet: PetDisk
+    nic: Nic
+    monitor: Fd | Path
+    console: Path
+    agent: Path
+    console_log: Fd | Path | None = None
+    disks: tuple[RawDisk, ...] = ()
+    seed: Seed | None = None
+    vnc: Vnc | None = None
+    fw_cfg: tuple[FwCfg, ...] = ()
+    arguments: tuple[str, ...] = ()

@@ -1,0 +1,131 @@
+"""A `Machine` → QEMU's command line. Pure, so that every line of it can be read in a golden."""
+
+from collections.abc import Iterator
+from itertools import chain
+
+from launcher.machine import drives
+from launcher.machine.devices import Fd, FwCfg, Machine, Nic, Vnc
+from launcher.machine.options import Values, Words, escape, option
+
+BINARY = "qemu-system-x86_64"
+MIB = 1 << 20
+
+# The fd set by which QEMU opens the descriptor of the console's log.
+CONSOLE_LOG_SET = 1
+
+# Size of TCG's code buffer in MiB. QEMU's own default is up to 1 GiB, which no container's memory
+# limit expects; a Linux guest boots as fast with this.
+TCG_BUFFER = 128
+
+
+def argv(machine: Machine) -> list[str]:
+    """QEMU's command line. The VM is made, but does not run until QMP says `cont`."""
+    options = chain(
+        board(machine),
+        monitor(machine),
+        console(machine),
+        drives.options(machine),
+        network(machine.nic),
+        helpers(machine),
+        screen(machine.vnc),
+        (firmware_config(item) for item in machine.fw_cfg),
+    )
+    return [BINARY, *chain.from_iterable(options), *machine.arguments]
+
+
+def board(machine: Machine) -> Iterator[Words]:
+    yield option("-name", "", {"guest": machine.name, "debug-threads": True})
+    yield ("-uuid", machine.uuid)
+    yield ("-S",)
+    yield ("-nodefaults",)
+    yield ("-no-user-config",)
+    # Once it runs, QEMU needs no new program, no other user and no obsolete system call.
+    denied = dict.fromkeys(("obsolete", "elevateprivileges", "spawn", "resourcecontrol"), "deny")
+    yield option("-sandbox", "on", denied)
+    legacy = dict.fromkeys(("smm", "vmport", "hpet", "dump-guest-core"), False)
+    yield option("-machine", "q35", legacy)
+    if machine.accelerator == "kvm":
+        yield ("-accel", "kvm")
+        yield ("-cpu", "host")
+        # Ticks lost while the host was busy are made up for, or a Windows guest's clock falls back.
+        yield option("-rtc", "", {"base": "utc", "driftfix": "slew"})
+    else:
+        yield option("-accel", "tcg", {"tb-size": TCG_BUFFER})
+        yield ("-cpu", "max")
+        yield option("-rtc", "", {"base": "utc"})
+    cpus = machine.cpus
+    yield option("-smp", "", {"cpus": cpus, "sockets": 1, "cores": cpus, "threads": 1})
+    yield option("-m", "", {"size": f"{machine.memory // MIB}M"})
+    yield option("-boot", "", {"menu": False, "strict": True})
+
+
+def monitor(machine: Machine) -> Iterator[Words]:
+    if isinstance(machine.monitor, Fd):
+        yield option("-chardev", "socket", {"id": "qmp", "fd": machine.monitor.number})
+    else:
+        listen: Values = {"id": "qmp", "path": machine.monitor, "server": True, "wait": False}
+        yield option("-chardev", "socket", listen)
+    yield option("-mon", "", {"chardev": "qmp", "mode": "control"})
+
+
+def console(machine: Machine) -> Iterator[Words]:
+    """The first serial port: on a socket for whoever attaches, and always into the log."""
+    log = machine.console_log
+    if isinstance(log, Fd):
+        yield option("-add-fd", "", {"fd": log.number, "set": CONSOLE_LOG_SET})
+    port: Values = {"id": "console", "path": machine.console, "server": True, "wait": False}
+    name = f"/dev/fdset/{CONSOLE_LOG_SET}" if isinstance(log, Fd) else log
+    if name:
+        port |= {"logfile": name, "logappend": True}
+    yield option("-chardev", "socket", port)
+    yield ("-serial", "chardev:console")
+
+
+def network(nic: Nic) -> Iterator[Words]:
+    tap: Values = {"id": "net0"}
+    if isinstance(nic.tap, Fd):
+        tap |= {"fd": nic.tap.number}
+    else:
+        tap |= {"ifname": nic.tap, "script": "no", "downscript": "no"}
+    if nic.vhost:
+        tap |= {"vhost": True, "vhostfd": nic.vhost.number}
+    yield option("-netdev", "tap", tap)
+    # No boot ROM: the VM boots from its disk, and loading iPXE would delay each start.
+    card: Values = {"netdev": "net0", "mac": nic.mac, "host_mtu": nic.mtu, "romfile": ""}
+    yield option("-device", "virtio-net-pci", card)
+
+
+def helpers(machine: Machine) -> Iterator[Words]:
+    """Devices by which host and guest get on: entropy, memory given back, agent, panic notice."""
+    yield option("-object", "rng-random", {"id": "rng0", "filename": "/dev/urandom"})
+    yield option("-device", "virtio-rng-pci", {"rng": "rng0"})
+    yield option("-device", "virtio-balloon-pci", {"free-page-reporting": True})
+    yield option("-device", "virtio-serial-pci", {"id": "serial0"})
+    listen: Values = {"id": "agent", "path": machine.agent, "server": True, "wait": False}
+    yield option("-chardev", "socket", listen)
+    # The name is the one that qemu-ga looks for in the guest.
+    port = {"chardev": "agent", "name": "org.qemu.guest_agent.0"}
+    yield option("-device", "virtserialport", port)
+    yield ("-device", "pvpanic")
+
+
+def screen(vnc: Vnc | None) -> Iterator[Words]:
+    """A VGA card, which firmware and boot loaders write to whether anybody can look or not."""
+    yield ("-device", "VGA")
+    if not vnc:
+        yield ("-display", "none")
+        return
+    # A tablet tells where the pointer is; a mouse's would drift away from the viewer's.
+    yield ("-device", "qemu-xhci")
+    yield ("-device", "usb-tablet")
+    first, *others = (f"{address}:0" for address in vnc.addresses)
+    display = ",".join([first, *(f"vnc={each}" for each in others)])
+    if vnc.password_file:
+        secret: Values = {"id": "vnc-password", "file": vnc.password_file}
+        yield option("-object", "secret", secret)
+        display += ",password-secret=vnc-password"
+    yield ("-vnc", display)
+
+
+def firmware_config(item: FwCfg) -> Words:
+    return ("-fw_cfg", f"name={escape(item.name)},file={escape(str(item.path))}")
