@@ -1,6 +1,6 @@
 """QEMU's way of writing an option: `-flag first,key=value,…`, commas in values doubled."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 Value = str | int | bool | Path | None
@@ -8,7 +8,7 @@ Values = dict[str, Value]
 Words = tuple[str, ...]
 
 
-def option(flag: str, first: str = "", values: Values | None = None) -> Words:
+def option(flag: str, first: str = "", values: Mapping[str, Value] | None = None) -> Words:
     """One option as two words. Keys are QEMU's own names; None leaves a key out; bools are on, off.
 
     >>> option("-device", "virtio-blk-pci", {"drive": "a,b", "num-queues": 2, "share-rw": False})

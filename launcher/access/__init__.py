@@ -1,0 +1,1 @@
+"""Ways in for people: the serial console and the screen."""

@@ -1,0 +1,121 @@
+"""The guest's serial console: where QEMU logs it, and attaching to it from a terminal."""
+
+import errno
+import os
+import select
+import socket
+import sys
+import termios
+import tty
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from launcher.host.errors import Busy, InputMissing, StorageError
+
+# As `telnet` and `virsh console` have it: Ctrl and the key of the closing bracket.
+DETACH = b"\x1d"
+CHUNK = 65536
+
+
+def socket_path(run_dir: Path) -> Path:
+    return run_dir / "console.sock"
+
+
+@contextmanager
+def log_to_stdout() -> Iterator[int]:
+    """A descriptor by which QEMU can write the console to our stdout.
+
+    QEMU opens its log write-only and for appending, and looks for an inherited descriptor that
+    was opened just so. Ours may be a terminal's, which is open for reading too, so it is opened
+    anew.
+    """
+    try:
+        fd = os.open("/proc/self/fd/1", os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY)
+    except OSError as err:
+        if err.errno != errno.ENXIO:
+            raise StorageError(f"stdout cannot be opened for the console: {err.strerror}") from err
+        # A socket, which has no name to open; a plain copy serves if it is write-only.
+        fd = os.dup(1)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def attach(run_dir: Path) -> None:
+    """Connect this terminal to the console until ^] is typed, stdin ends or the VM does.
+
+    :raise InputMissing: when no VM runs here.
+    :raise Busy: when somebody is attached already; QEMU serves one at a time.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_alone(run_dir))
+        end = stack.enter_context(socket.socket(socket.AF_UNIX))
+        try:
+            end.connect(str(socket_path(run_dir)))
+        except OSError as err:
+            raise InputMissing(
+                f"no VM's console is at {socket_path(run_dir)}",
+                hint="run this in the VM's container, while the VM is on",
+            ) from err
+        if sys.stdin.isatty():
+            print("attached to the console; ^] detaches", file=sys.stderr)
+            stack.enter_context(_raw_terminal())
+        _copy(end)
+
+
+def _copy(end: socket.socket) -> None:
+    sources: list[int] = [0, end.fileno()]
+    while end.fileno() in sources:
+        ready, _, _ = select.select(sources, [], [])
+        if end.fileno() in ready:
+            received = end.recv(CHUNK)
+            if not received:
+                return
+            _write_all(received)
+        if 0 in ready:
+            typed = os.read(0, CHUNK)
+            before, detach, _ = typed.partition(DETACH)
+            end.sendall(before)
+            if detach:
+                return
+            if not typed:
+                # A script's input has ended; the guest's answer may still come.
+                sources.remove(0)
+
+
+def _write_all(data: bytes) -> None:
+    while data:
+        data = data[os.write(1, data) :]
+
+
+@contextmanager
+def _alone(run_dir: Path) -> Iterator[None]:
+    """Hold the console's lock: a second client of QEMU's socket would wait there for ever."""
+    import fcntl
+
+    try:
+        lock = (run_dir / "console.lock").open("a")
+    except FileNotFoundError as err:
+        raise InputMissing(
+            f"there is no VM at {run_dir}", hint="run this in the VM's container"
+        ) from err
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as err:
+            raise Busy("somebody is attached to the console already") from err
+        yield
+
+
+@contextmanager
+def _raw_terminal() -> Iterator[None]:
+    """Each key goes to the guest as it is, Ctrl-C too."""
+    before = termios.tcgetattr(0)
+    tty.setraw(0)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(0, termios.TCSADRAIN, before)
+        print(file=sys.stderr)

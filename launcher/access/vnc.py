@@ -1,0 +1,53 @@
+"""The screen, by VNC on TCP 5900."""
+
+import os
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from launcher.host.errors import InputMissing, SettingsError
+from launcher.machine.devices import Vnc
+
+# Loopback is what `kubectl port-forward` connects to.
+LOOPBACK = IPv4Address("127.0.0.1")
+
+# What VNC's authentication takes into account (RFC 6143, section 7.2.2).
+COUNTED_CHARACTERS = 8
+
+
+def server(pod_address: IPv4Address, password_file: Path | None, run_dir: Path) -> Vnc:
+    """The VNC server's facts. It listens on the pod's address and on loopback, and nowhere else:
+    not on the bridge, where the guest could reach its own screen."""
+    secret = password_path(run_dir) if password_file else None
+    return Vnc((pod_address, LOOPBACK), secret)
+
+
+def password_path(run_dir: Path) -> Path:
+    return run_dir / "vnc-password"
+
+
+def read_password(password_file: Path) -> bytes:
+    """The password in `password_file` without the line's end, which editors and `echo` leave.
+
+    :raise InputMissing: when the file is not there.
+    :raise SettingsError: when it is empty, which QEMU would take for "any password will do".
+    """
+    try:
+        password = password_file.read_bytes().rstrip(b"\r\n")
+    except OSError as err:
+        raise InputMissing(
+            f"VNC_PASSWORD_FILE={str(password_file)!r} cannot be read: {err.strerror}"
+        ) from err
+    if not password:
+        raise SettingsError(
+            [f"VNC_PASSWORD_FILE={str(password_file)!r} is empty; accepted: a file with a password"]
+        )
+    return password
+
+
+def write_password(password: bytes, run_dir: Path) -> None:
+    """Put the password where QEMU reads it, for root alone."""
+    path = password_path(run_dir)
+    path.unlink(missing_ok=True)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(password)

@@ -1,0 +1,1 @@
+"""One VM's life: started, watched, shut down, and everything it needed taken down after it."""

@@ -1,0 +1,42 @@
+"""The guest agent, spoken to over its virtio port's socket."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+# A client may come upon the rest of an earlier answer; what follows this byte is fresh (QEMU,
+# docs/interop/qemu-ga-ref: guest-sync-delimited).
+FRESH = b"\xff"
+
+
+async def shut_down(socket: Path, timeout: float) -> bool:
+    """Ask the agent to power the guest off. True if an agent is there and took the order.
+
+    An agent that is not there never answers, so it is first asked to show itself, within
+    `timeout` seconds. The order itself is not answered when it succeeds.
+    """
+    try:
+        async with asyncio.timeout(timeout):
+            reader, writer = await asyncio.open_unix_connection(socket)
+            try:
+                if not await _is_there(reader, writer):
+                    return False
+                order = {"execute": "guest-shutdown", "arguments": {"mode": "powerdown"}}
+                writer.write(json.dumps(order).encode() + b"\n")
+                await writer.drain()
+                return True
+            finally:
+                writer.close()
+    except (OSError, TimeoutError, asyncio.IncompleteReadError, ValueError):
+        return False
+
+
+async def _is_there(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    number = int.from_bytes(os.urandom(4))
+    sync = {"execute": "guest-sync-delimited", "arguments": {"id": number}}
+    writer.write(FRESH + json.dumps(sync).encode() + b"\n")
+    await writer.drain()
+    await reader.readuntil(FRESH)
+    answer = json.loads(await reader.readline())
+    return bool(answer.get("return") == number)

@@ -1,0 +1,75 @@
+"""What the end of QEMU means: the exit code, and whether the container stays. Pure."""
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+Policy = Literal["restart", "stay"]
+
+# How QEMU says that somebody else has the disk open (block/file-posix.c); both 7.2 and 10.0.
+LOCK_WORDS = "Is another process using the image"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What was seen of QEMU's end.
+
+    `status`: exit status, negative for a signal. `reason`: that of QMP's last SHUTDOWN event, as
+    QAPI's ShutdownCause has them. `asked`: whether we had been told to stop. `forced`: whether
+    the guest had to be cut off. `words`: the last lines of QEMU's stderr.
+    """
+
+    status: int
+    reason: str | None
+    asked: bool
+    forced: bool
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`stay`: the container is to stay up, not ready, with the VM off."""
+
+    exit_code: int
+    stay: bool
+    text: str
+    hint: str = ""
+
+
+def outcome(end: End, on_poweroff: Policy, on_crash: Policy) -> Outcome:
+    """Judge `end` by the two policies."""
+    if end.asked and end.forced:
+        return Outcome(
+            os.EX_SOFTWARE,
+            False,
+            "the guest did not shut down in time and was cut off",
+            "raise STOP_TIMEOUT (and terminationGracePeriodSeconds with it), or see whether the "
+            "guest handles its power button or runs the guest agent",
+        )
+    if end.status != 0:
+        return died(end)
+    if end.asked:
+        return Outcome(os.EX_OK, False, "the guest has shut down")
+    match end.reason:
+        case "guest-panic":
+            stay = on_crash == "stay"
+            return Outcome(os.EX_SOFTWARE, stay, f"the guest panicked; ON_CRASH={on_crash}")
+        case "guest-shutdown":
+            stay = on_poweroff == "stay"
+            text = f"the guest powered itself off; ON_POWEROFF={on_poweroff}"
+            return Outcome(os.EX_OK, stay, text)
+        case reason:
+            return Outcome(os.EX_OK, False, f"QEMU ended ({reason or 'it gave no reason'})")
+
+
+def died(end: End) -> Outcome:
+    said = "\n".join(end.words) or "it said nothing"
+    if any(LOCK_WORDS in line for line in end.words):
+        return Outcome(
+            os.EX_TEMPFAIL,
+            False,
+            f"another process holds one of the VM's disks:\n{said}",
+            "a pet runs once; the other pod has to end first",
+        )
+    how = f"died of signal {-end.status}" if end.status < 0 else f"exited {end.status}"
+    return Outcome(os.EX_SOFTWARE, False, f"QEMU {how}:\n{said}")

@@ -1,0 +1,40 @@
+"""The state file, RUN_DIR/state.json: what a probe or a person may know without asking QEMU."""
+
+import json
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Phase(StrEnum):
+    STARTING = "starting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    OFF = "off"
+
+
+class State(NamedTuple):
+    """`since`: seconds since the epoch; `reason`: why, in words, where it is not plain."""
+
+    phase: Phase
+    since: int
+    reason: str = ""
+
+
+def write(run_dir: Path, phase: Phase, reason: str = "") -> None:
+    """Replace the file as a whole, so that a reader never sees half of it."""
+    state = State(phase, int(time.time()), reason)
+    temporary = run_dir / "state.json.new"
+    temporary.write_text(json.dumps(state._asdict()) + "\n")
+    temporary.replace(run_dir / "state.json")
+
+
+def read(run_dir: Path) -> State | None:
+    """The state as last written, or None where no VM was started."""
+    try:
+        fields = json.loads((run_dir / "state.json").read_text())
+    except FileNotFoundError:
+        return None
+    return State(Phase(fields["phase"]), fields["since"], fields["reason"])
