@@ -17,6 +17,9 @@ from launcher.host.errors import Busy, InputMissing, StorageError
 DETACH = b"\x1d"
 CHUNK = 65536
 
+# With a script's input at its end, silence of this length is the end of the answer. Seconds.
+LAST_ANSWER = 1.0
+
 
 def socket_path(run_dir: Path) -> Path:
     return run_dir / "console.sock"
@@ -44,7 +47,8 @@ def log_to_stdout() -> Iterator[int]:
 
 
 def attach(run_dir: Path) -> None:
-    """Connect this terminal to the console until ^] is typed, stdin ends or the VM does.
+    """Connect this terminal to the console until ^] is typed or the VM ends; with a script for
+    stdin, until its input has ended and the guest has answered.
 
     :raise InputMissing: when no VM runs here.
     :raise Busy: when somebody is attached already; QEMU serves one at a time.
@@ -67,8 +71,11 @@ def attach(run_dir: Path) -> None:
 
 def _copy(end: socket.socket) -> None:
     sources: list[int] = [0, end.fileno()]
-    while end.fileno() in sources:
-        ready, _, _ = select.select(sources, [], [])
+    patience: float | None = None
+    while True:
+        ready, _, _ = select.select(sources, [], [], patience)
+        if not ready:
+            return
         if end.fileno() in ready:
             received = end.recv(CHUNK)
             if not received:
@@ -81,8 +88,9 @@ def _copy(end: socket.socket) -> None:
             if detach:
                 return
             if not typed:
-                # A script's input has ended; the guest's answer may still come.
+                # A script's input has ended; the guest's answer to it may still come.
                 sources.remove(0)
+                patience = LAST_ANSWER
 
 
 def _write_all(data: bytes) -> None:

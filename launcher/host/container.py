@@ -59,3 +59,9 @@ def _memory(path: Path) -> int | None:
 def usable_cpus() -> int:
     """The CPUs that this process may run on (cpusets and affinity counted)."""
     return len(os.sched_getaffinity(0))
+
+
+def mounts_only_image() -> bool:
+    """Whether the container has the one volume of the first Berth, /image, and neither of ours."""
+    ours = ("/shared", "/pet")
+    return os.path.ismount("/image") and not any(os.path.ismount(each) for each in ours)

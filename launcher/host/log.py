@@ -9,9 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
 
-Format = Literal["text", "json"]
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -40,10 +38,15 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry, ensure_ascii=False)
 
 
-def configure(level: str, form: Format) -> None:
-    """Send all loggers' lines to stderr. `level` is one of `LEVELS`."""
+def configure(level: str, form: str) -> None:
+    """Send all loggers' lines to stderr.
+
+    This comes before the settings are read, whose mistakes are to be logged too; so a level or
+    format that is none counts as the default, and the settings will complain.
+    """
+    level = level.lower() if level.lower() in LEVELS else "info"
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    handler.setFormatter(JsonFormatter() if form.lower() == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

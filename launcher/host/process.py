@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NoReturn
 
 from launcher.host.errors import CommandFailed, InputMissing, StorageError
 
@@ -146,3 +147,8 @@ def spawn(
     finally:
         child.stop(grace)
         child.close()
+
+
+def replace(argv: Sequence[str]) -> NoReturn:
+    """Become `argv`, in the environment that we were given ourselves."""
+    os.execvp(argv[0], list(argv))

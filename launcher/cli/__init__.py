@@ -1,0 +1,1 @@
+"""Commands: `startvm`, the container's entrypoint, and `berth`, the operator's."""
