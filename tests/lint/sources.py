@@ -27,6 +27,11 @@ def python() -> tuple[Path, ...]:
     return tuple(path for path in tracked() if path.suffix == ".py")
 
 
+def stubs() -> tuple[Path, ...]:
+    """Types of libraries that have none."""
+    return tuple(path for path in tracked() if path.suffix == ".pyi")
+
+
 def text() -> tuple[Path, ...]:
     """What is read by people, without what is written by programs."""
     return tuple(path for path in tracked() if path.parts[0] != "lock")

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.lint.sources import ROOT, check, python, shell, shell_of, text, tool
+from tests.lint.sources import ROOT, check, python, shell, shell_of, stubs, text, tool
 
 # Lines of a Python file: where one asks whether it should be two, and where it has to be.
 LONG, TOO_LONG = 250, 400
 
 
 def test_ruff_check() -> None:
-    check(tool("ruff", "ruff"), "check", "--quiet", "--force-exclude", *python())
+    check(tool("ruff", "ruff"), "check", "--quiet", *python(), *stubs())
 
 
 def test_ruff_format() -> None:
-    check(tool("ruff", "ruff"), "format", "--diff", "--quiet", "--force-exclude", *python())
+    check(tool("ruff", "ruff"), "format", "--diff", "--quiet", *python(), *stubs())
 
 
 def test_mypy() -> None:

@@ -1,0 +1,6 @@
+from typing import Any
+
+class nlmsg(dict[str, Any]):
+    # None for an attribute the message does not have.
+    def get_attr(self, attr: str, default: object = ...) -> Any: ...
+    def get_attrs(self, attr: str) -> list[Any]: ...
