@@ -2,7 +2,6 @@
 
 import errno
 import os
-import platform
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -42,7 +41,7 @@ def choose(
         return Choice("kvm", "ACCEL=kvm")
     if problem:
         return Choice("tcg", f"{problem}; the VM is emulated and several times slower")
-    if platform.machine() in ("x86_64", "i686") and not _has_virtualisation(cpuinfo):
+    if os.uname().machine in ("x86_64", "i686") and not _has_virtualisation(cpuinfo):
         # Some nested hosts show a /dev/kvm that opens while ordinary guests hang on it, or run a
         # hundred times slower than emulated ones: the CPU flag is missing exactly there.
         return Choice(
