@@ -1,0 +1,1 @@
+"""The pet: a VM's own disk on top of a base, its record, and the extra disks beside it."""

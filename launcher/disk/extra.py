@@ -1,0 +1,53 @@
+"""The extra disks that are mounted into the container. Always raw, never probed."""
+
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.host.errors import ImageRefused, InputMissing, StorageError
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraDisk:
+    """`is_block`: a block device rather than a file."""
+
+    path: Path
+    is_block: bool
+
+
+def find(volumes_dir: Path, disks_dir: Path) -> tuple[ExtraDisk, ...]:
+    """Disks in the order the guest gets them: `volumes_dir/*.img`, then all of `disks_dir`, each
+    in name order. Folders and hidden files are passed over, and a missing folder holds none.
+
+    :raise InputMissing: when a name is a link to nothing.
+    :raise ImageRefused: when it is neither a file nor a block device.
+    :raise StorageError: when a folder cannot be read.
+    """
+    paths = [each for each in _names(volumes_dir) if each.suffix == ".img"] + _names(disks_dir)
+    found = (_disk(path) for path in paths)
+    return tuple(disk for disk in found if disk)
+
+
+def _names(folder: Path) -> list[Path]:
+    try:
+        return sorted(each for each in folder.iterdir() if not each.name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as err:
+        raise StorageError(f"the folder {folder} cannot be read: {err.strerror}") from err
+
+
+def _disk(path: Path) -> ExtraDisk | None:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as err:
+        raise InputMissing(
+            f"the extra disk {path} is a link to nothing", hint="mount what it links to, too"
+        ) from err
+    except OSError as err:
+        raise StorageError(f"the extra disk {path} cannot be looked at: {err.strerror}") from err
+    if stat.S_ISDIR(mode):
+        return None
+    if not stat.S_ISREG(mode) and not stat.S_ISBLK(mode):
+        raise ImageRefused(f"the extra disk {path} is neither a file nor a block device")
+    return ExtraDisk(path, is_block=stat.S_ISBLK(mode))

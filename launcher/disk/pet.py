@@ -1,0 +1,179 @@
+"""Look at the pet, and carry out what was planned for it.
+
+The order of steps is what makes a crash harmless: the disk is made under another name and made to
+last, then its record is written and made to last, then the disk gets its name. Until the record is
+there nothing exists; from then on the disk is complete, and only its name may be missing.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.disk import record as records
+from launcher.disk.place import Place, explained, sync, sync_names
+from launcher.disk.plan import OVERLAY_OPTIONS, Found, PetPlan
+from launcher.disk.record import PetRecord
+from launcher.host import process
+from launcher.host.errors import Busy, ImageRefused, InputMissing, StorageError
+from launcher.image import qcow2
+from launcher.image.base import Base
+from launcher.image.qcow2 import Header
+
+
+@dataclass(frozen=True, slots=True)
+class Pet:
+    """A pet that is ready: its record, its disk's path and size in bytes as the guest sees it."""
+
+    record: PetRecord
+    path: Path
+    virtual_size: int
+
+
+def find(place: Place) -> Found:
+    """See what is on the pet's volume. Starts no program: this is on the way of every start.
+
+    :raise InputMissing: when the volume is not there.
+    :raise StorageError: when it cannot be read, or the record cannot be understood.
+    :raise ImageRefused: when the disk is no qcow2 image.
+    """
+    record = records.load(place)
+    disk = _header(place.disk)
+    if record and disk:
+        return Found(record, disk)
+    if not record and not disk and not place.folder.is_dir():
+        raise InputMissing(
+            f"PET_DIR={str(place.folder)!r} is not there",
+            hint="mount the pet's volume there; the VM's disk is kept on it",
+        )
+    leftover = os.path.lexists(place.new_disk)
+    new_disk = _header(place.new_disk) if record and leftover else None
+    return Found(record, disk, new_disk, leftover)
+
+
+def apply(plan: PetPlan) -> Pet:
+    """Carry out `plan`, or nothing of it.
+
+    :raise Busy: when another process has the pet, or changed it since the plan was made.
+    :raise StorageError: when the volume is full or fails.
+    :raise RightMissing: when it may not be written to.
+    """
+    record = plan.found.record
+    if record and plan.action == "use" and plan.grow_from is None:
+        return _ready(plan, record)
+    if plan.base is None:
+        raise ValueError("a plan made without its base can only be shown")
+    with _alone(plan):
+        if record is None:
+            record = _create(plan, plan.base)
+        elif plan.action == "finish":
+            _finish(plan.place)
+        if plan.grow_from is not None:
+            _grow(plan)
+    return _ready(plan, record)
+
+
+def create_argv(place: Place, base: Base, size: int) -> list[str]:
+    """qemu-img's command line for a new disk of `size` bytes."""
+    return [
+        "qemu-img", "create", "-q",
+        "-f", "qcow2",
+        "-b", str(base.path),
+        "-F", "qcow2",
+        "-o", OVERLAY_OPTIONS,
+        str(place.new_disk),
+        str(size),
+    ]  # fmt: skip
+
+
+def grow_argv(place: Place, size: int) -> list[str]:
+    """qemu-img's command line to grow the disk to `size` bytes. Growth is all it can do: to make a
+    disk smaller it would want to be told `--shrink`."""
+    return ["qemu-img", "resize", "-q", "-f", "qcow2", str(place.disk), str(size)]
+
+
+def _ready(plan: PetPlan, record: PetRecord) -> Pet:
+    if plan.size is None:
+        raise ValueError("the size of a pet is known once its base is")
+    return Pet(record, plan.place.disk, plan.size)
+
+
+def _create(plan: PetPlan, base: Base) -> PetRecord:
+    place = plan.place
+    record = PetRecord(
+        name=place.name,
+        uuid=plan.uuid,
+        mac=plan.mac,
+        base_digest=base.digest,
+        base_path=base.path,
+        base_size=base.size,
+        source=plan.source,
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    )
+    try:
+        with explained(f"making the pet {place.disk}", place.folder):
+            place.new_disk.unlink(missing_ok=True)
+            process.run(create_argv(place, base, plan.size or base.virtual_size))
+            sync(place.new_disk)
+        records.save(place, record)
+    except BaseException:
+        # Once there is a record the new disk is worth keeping.
+        if not place.record.exists():
+            with suppress(OSError):
+                place.new_disk.unlink(missing_ok=True)
+        raise
+    _finish(place)
+    return record
+
+
+def _finish(place: Place) -> None:
+    with explained(f"naming the pet's disk {place.disk}", place.folder):
+        place.new_disk.rename(place.disk)
+        sync_names(place.folder)
+
+
+def _grow(plan: PetPlan) -> None:
+    place = plan.place
+    with explained(f"growing the pet {place.disk} to {plan.size} bytes", place.folder):
+        process.run(grow_argv(place, plan.size or 0))
+        sync(place.disk)
+
+
+@contextmanager
+def _alone(plan: PetPlan) -> Iterator[None]:
+    """Keep other launchers off the volume for the few moments in which a pet is changed.
+
+    Where the file system has no such lock we go on without: the volume is one pod's alone by its
+    access mode, and a disk in use has QEMU's own lock on it.
+    """
+    place = plan.place
+    with explained(f"opening the pet's volume {place.folder}", place.folder):
+        folder = os.open(place.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        if find(place) != plan.found:
+            raise Busy(
+                f"the pet {place.disk} changed while it was looked at",
+                hint="a pet runs once; another pod seems to be starting it",
+            )
+        yield
+    finally:
+        os.close(folder)
+
+
+def _header(path: Path) -> Header | None:
+    try:
+        return qcow2.read(path)
+    except FileNotFoundError:
+        return None
+    except qcow2.NotQcow2 as err:
+        raise ImageRefused(
+            f"the pet's disk {path} may not be used: {err}",
+            hint="put it back from a copy, or move it and its record away to start with a new one",
+        ) from err
+    except OSError as err:
+        raise StorageError(f"the pet's disk {path} cannot be read: {err.strerror}") from err

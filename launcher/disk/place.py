@@ -1,0 +1,105 @@
+"""Where a pet is kept, how a file there is made to last, and what to say when that fails."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.host.errors import Busy, CommandFailed, LauncherError, RightMissing, StorageError
+
+# How QEMU says that somebody else has an image open (block/file-posix.c).
+LOCK_WORDS = "Is another process using the image"
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The names of one pet's files in `folder`, the pet's volume."""
+
+    folder: Path
+    name: str
+
+    @property
+    def disk(self) -> Path:
+        return self.folder / f"{self.name}.qcow2"
+
+    @property
+    def new_disk(self) -> Path:
+        """What the disk is called until it is complete and has its record."""
+        return self.folder / f"{self.name}.qcow2.new"
+
+    @property
+    def record(self) -> Path:
+        return self.folder / f"{self.name}.json"
+
+    @property
+    def new_record(self) -> Path:
+        return self.folder / f"{self.name}.json.new"
+
+
+def sync(path: Path) -> None:
+    """Wait until the bytes of the file at `path` would survive a power cut."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_names(folder: Path) -> None:
+    """The same for the names in `folder`, where its file system knows how."""
+    with suppress(OSError):
+        sync(folder)
+
+
+@contextmanager
+def explained(doing: str, folder: Path) -> Iterator[None]:
+    """Turn a failure of the system or of a program into one that tells what to do.
+
+    :param doing: what fails, as a clause: `making the pet web-0`.
+    :param folder: the volume that is written to.
+    """
+    try:
+        yield
+    except (OSError, CommandFailed) as err:
+        raise explain(err, doing, folder) from err
+
+
+def explain(err: OSError | CommandFailed, doing: str, folder: Path) -> LauncherError:
+    if isinstance(err, CommandFailed):
+        words = err.stderr or str(err)
+        # Programs pass on the system's reasons in its own words.
+        known = (number for number in FULL + FORBIDDEN if os.strerror(number) in words)
+        number = next(known, 0)
+    else:
+        words, number = err.strerror or str(err), err.errno or 0
+    if LOCK_WORDS in words:
+        return Busy(
+            f"{doing}: another process has it open: {words}",
+            hint="a pet runs once; the other pod has to end first",
+        )
+    if number in FULL:
+        return StorageError(
+            f"{doing}: {folder} is full{_space(folder)}", hint="the pet's volume has to grow"
+        )
+    if number in FORBIDDEN:
+        return RightMissing(
+            f"{doing}: PET_DIR={str(folder)!r} may not be written to: {words}",
+            hint="mount the pet's volume read-write, and for a user other than root with fsGroup",
+        )
+    return StorageError(f"{doing}: {words}")
+
+
+def _space(folder: Path) -> str:
+    from launcher.image.progress import size
+
+    try:
+        status = os.statvfs(folder)
+    except OSError:
+        return ""
+    free, total = status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize
+    return f": {size(free)} of {size(total)} are free"

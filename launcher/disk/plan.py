@@ -1,0 +1,261 @@
+"""What is to be done about the pet: decided from what was found, before anything is done. Pure.
+
+::
+
+    record   disk   disk under way
+      –       –          –          make it
+      –       –          ✓          left by a crash before it was complete: make it anew
+      ✓       –          ✓          left by a crash after it was: finish it
+      ✓       ✓          any        use it, grown if need be
+      ✓       –          –          refused: the disk is gone
+      –       ✓          any        refused: nobody knows what it stands on
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from launcher.disk.place import Place
+from launcher.disk.record import PetRecord, mac_of, new_uuid
+from launcher.host.errors import ImageRefused, InputMissing, SettingsError
+from launcher.image.base import Base
+from launcher.image.progress import size as shown_size
+from launcher.image.qcow2 import CORRUPT, Header
+from launcher.image.record import Address
+from launcher.settings.table import Settings
+
+SECTOR = 512
+
+# Sub-clusters of 4 KiB: a small write to the base's data copies 4 KiB instead of a cluster, and
+# the tables stay small enough to be cached whole.
+OVERLAY_OPTIONS = "extended_l2=on,cluster_size=128k"
+
+Action = Literal["create", "finish", "use"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is on the pet's volume: the headers of its disk and of one under way.
+
+    `leftover`: whether there is a disk under way; its header is read only where there is a record
+    that says it is complete.
+    """
+
+    record: PetRecord | None = None
+    disk: Header | None = None
+    new_disk: Header | None = None
+    leftover: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PetPlan:
+    """One of three actions, with growth after the last two where `grow_from` is given.
+
+    `base`: None only for a pet to be made whose base has not been fetched yet; such a plan can be
+    shown, not carried out. `size`, `grow_from`: bytes of the disk as the guest sees it; `size` is
+    None where only the base would tell. `record`: None for a pet to be made. `notice`: something
+    that the user should know, empty if there is nothing.
+    """
+
+    place: Place
+    found: Found
+    action: Action
+    uuid: str
+    mac: str
+    base: Base | None
+    size: int | None
+    grow_from: int | None
+    source: Address
+    notice: str
+
+    def words(self) -> tuple[str, ...]:
+        """What would be done, a line for each step."""
+        on = self.base.path if self.base else "the base, once it is fetched"
+        size = f" of {shown_size(self.size)}" if self.size else ""
+        match self.action:
+            case "create":
+                return (f"make the pet {self.place.disk}{size} on {on}",)
+            case "finish":
+                first = f"finish the pet {self.place.disk}, which was left half made"
+            case "use":
+                first = f"use the pet {self.place.disk}"
+        if self.grow_from is None or self.size is None:
+            return (first,)
+        return (first, f"grow it from {shown_size(self.grow_from)} to {shown_size(self.size)}")
+
+
+def plan(
+    settings: Settings,
+    found: Found,
+    base: Base | None,
+    *,
+    wanted_uuid: str | None = None,
+    draw: Callable[[], str] = new_uuid,
+) -> PetPlan:
+    """Decide about the pet.
+
+    :param base: the base of the pet's record if there is one; else the one to make it on, None if
+        that has not been fetched.
+    :param wanted_uuid: the UUID that the user's metadata asks for.
+    :param draw: makes a UUID for a new pet that nobody wants a certain one for.
+    :raise SettingsError: for a disk size or a UUID that the pet cannot have.
+    :raise InputMissing: when the disk, the record or the base is gone.
+    :raise ImageRefused: when disk, record and base do not belong together.
+    """
+    place = Place(settings.pet_dir, settings.vm_name)
+    if found.record is None:
+        return _new(settings, place, found, base, wanted_uuid, draw)
+    return _kept(settings, place, found, found.record, base, wanted_uuid)
+
+
+def _new(
+    settings: Settings,
+    place: Place,
+    found: Found,
+    base: Base | None,
+    wanted_uuid: str | None,
+    draw: Callable[[], str],
+) -> PetPlan:
+    if found.disk:
+        raise InputMissing(
+            f"{place.disk} is there without its record {place.record.name}, so nobody knows what "
+            "it stands on; it is left alone",
+            hint="put the record back from a copy, or move the disk away to start with a new one",
+        )
+    least = base.virtual_size if base else 0
+    size = _sectors(settings.vm_disk_size)
+    if size and size < least:
+        now = f"the image's disk has {_both(least)}"
+        raise SettingsError([_too_small(settings, now, least)])
+    return PetPlan(
+        place=place,
+        found=found,
+        action="create",
+        uuid=wanted_uuid or draw(),
+        mac=mac_of(settings.vm_name),
+        base=base,
+        size=size or least or None,
+        grow_from=None,
+        source=_source(settings),
+        notice="",
+    )
+
+
+def _kept(
+    settings: Settings,
+    place: Place,
+    found: Found,
+    record: PetRecord,
+    base: Base | None,
+    wanted_uuid: str | None,
+) -> PetPlan:
+    path, disk = (place.disk, found.disk) if found.disk else (place.new_disk, found.new_disk)
+    if disk is None:
+        raise InputMissing(
+            f"the pet's disk {place.disk} is gone, and its record {place.record.name} is there",
+            hint="put the disk back, or remove the record to start with a new disk",
+        )
+    _check_disk(path, disk, record)
+    base = _check_base(place, record, base)
+    problems = []
+    size = _sectors(settings.vm_disk_size)
+    if size and size < disk.virtual_size:
+        now = f"the pet {place.disk} has {_both(disk.virtual_size)}"
+        problems.append(_too_small(settings, now, disk.virtual_size))
+    if wanted_uuid and wanted_uuid != record.uuid:
+        problems.append(
+            f"the metadata's uuid stands for {wanted_uuid}, and the pet {place.name} has been "
+            f"{record.uuid} from its beginning; accepted: that one, or none"
+        )
+    if problems:
+        raise SettingsError(problems)
+    is_larger = size is not None and size > disk.virtual_size
+    return PetPlan(
+        place=place,
+        found=found,
+        action="use" if found.disk else "finish",
+        uuid=record.uuid,
+        mac=record.mac,
+        base=base,
+        size=size if is_larger else disk.virtual_size,
+        grow_from=disk.virtual_size if is_larger else None,
+        source=record.source,
+        notice=_notice(settings, record),
+    )
+
+
+def _check_disk(path: Path, disk: Header, record: PetRecord) -> None:
+    """Refuse a disk that is not the one the record is of."""
+    differences = []
+    if disk.backing_file != str(record.base_path) or disk.backing_format != "qcow2":
+        named = disk.backing_file or "nothing"
+        differences.append(
+            f"it stands on {named} (format {disk.backing_format or 'unknown'}), and its record "
+            f"says {record.base_path} (format qcow2)"
+        )
+    if disk.has_data_file:
+        differences.append("it keeps its data in another file")
+    if disk.incompatible & CORRUPT:
+        differences.append("it is marked as corrupt")
+    if differences:
+        raise ImageRefused(
+            f"the pet's disk {path} may not be used: {' and '.join(differences)}",
+            hint="put back the disk and the record that belong together",
+        )
+
+
+def _check_base(place: Place, record: PetRecord, base: Base | None) -> Base:
+    """Refuse a base that is not the very one, byte for byte and by path, that the pet stands on."""
+    if base is None:
+        raise InputMissing(
+            f"the base of the pet {place.name} is gone: {record.base_path} "
+            f"(sha256 {record.base_digest})",
+            hint=f"put that file back, with its .json; it came from {record.source.shown}",
+        )
+    differences = []
+    if base.digest != record.base_digest:
+        differences.append(f"it has sha256 {base.digest}, and the pet's has {record.base_digest}")
+    elif base.size != record.base_size:
+        differences.append(f"it has {base.size} bytes, and the pet's has {record.base_size}")
+    if base.path != record.base_path:
+        differences.append(f"the pet's is {record.base_path}")
+    if differences:
+        raise ImageRefused(
+            f"{base.path} is not the base of the pet {place.name}: {' and '.join(differences)}",
+            hint="mount the shared volume at the path where it was when the pet was made",
+        )
+    return base
+
+
+def _notice(settings: Settings, record: PetRecord) -> str:
+    """What to say of an image that changed under a pet. The pet stays what it is."""
+    source = settings.img_source
+    if source is None or record.source.names(source):
+        return ""
+    return (
+        f"IMG_SOURCE is {Address.of(source).shown} now; the pet {record.name} stays on its own "
+        f"base, made of {record.source.shown}"
+        + ("" if record.source.shown != Address.of(source).shown else " with other credentials")
+    )
+
+
+def _source(settings: Settings) -> Address:
+    return Address.of(settings.img_source or settings.img_target)
+
+
+def _sectors(size: int | None) -> int | None:
+    """`size` rounded up to whole sectors, which is what qemu-img makes of it."""
+    return None if size is None else -(-size // SECTOR) * SECTOR
+
+
+def _too_small(settings: Settings, now: str, least: int) -> str:
+    return (
+        f"VM_DISK_SIZE is {_both(settings.vm_disk_size or 0)}, and {now}; accepted: {least} bytes "
+        "or more, or nothing, since a disk only ever grows"
+    )
+
+
+def _both(size: int) -> str:
+    """Exact and readable: sizes that differ by a byte look the same when rounded."""
+    return f"{size} bytes ({shown_size(size)})"
