@@ -6,12 +6,20 @@ with what it accepts, as a clause that follows "accepted: ".
 
 import re
 from collections.abc import Callable
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from launcher.settings.source import LONGEST_NAME, URL, is_path
+
 SIZE_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 NO_WORDS = ("0", "no", "off", "false", "n", "f")
+
+# Without re.ASCII the Kelvin sign would pass for a K, and a long s for an s.
+IGNORE_CASE = re.IGNORECASE | re.ASCII
+
+# No host has an address of it (RFC 1122, section 3.2.1.3).
+THIS_NETWORK = IPv4Network("0.0.0.0/8")
 
 Protocol = Literal["tcp", "udp", "sctp"]
 
@@ -50,7 +58,8 @@ def path(value: str) -> Path:
 
 
 def source(value: str) -> str:
-    if re.fullmatch(r"https?://[^/\s]+/\S+", value) or re.fullmatch(r"/\S.*", value):
+    url = URL.fullmatch(value)
+    if is_path(value) or (url and url["path"] and url["path"] + url["query"] != "/"):
         return value
     raise ValueError(
         "an http:// or https:// URL, or a full path in the container, such as "
@@ -59,7 +68,7 @@ def source(value: str) -> str:
 
 
 def target(value: str) -> str:
-    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}", value) or re.fullmatch(r"/\S.*", value):
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}", value) or is_path(value):
         return value
     raise ValueError(
         "a file name of letters, digits and ._+- (it names the base on the shared volume), or "
@@ -73,7 +82,8 @@ def checksum(value: str) -> Checksum:
         return Checksum("sha256", digest=match[1].lower())
     if match:
         return Checksum("sha512", digest=match[2].lower())
-    sums = re.fullmatch(r"https?://[^/\s]+/\S*SHA(256|512)SUMS?\S*", value)
+    url = URL.fullmatch(value)
+    sums = re.search(r"/.*SHA(256|512)SUM", f"{url['path']}{url['query']}") if url else None
     if sums:
         return Checksum("sha256" if sums[1] == "256" else "sha512", sums_url=value)
     raise ValueError(
@@ -82,16 +92,19 @@ def checksum(value: str) -> Checksum:
 
 
 def host_name(value: str) -> str:
-    """RFC 1123: labels of letters, digits and hyphens; it is a file name here, too."""
+    """RFC 1123: labels of letters, digits and hyphens. It is a file name here, too."""
     label = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-    if len(value) <= 253 and re.fullmatch(rf"{label}(\.{label})*", value):
+    if len(value) <= LONGEST_NAME and re.fullmatch(rf"{label}(\.{label})*", value):
         return value
-    raise ValueError("a host name: letters, digits, hyphens and dots, such as web-0")
+    raise ValueError(
+        "a host name of letters, digits, hyphens and dots, up to "
+        f"{LONGEST_NAME} characters, such as web-0"
+    )
 
 
 def size(value: str) -> int:
     """Bytes. `4G`, `4Gi` and `4GiB` are the same: 4 × 2^30, as QEMU and qemu-img take them."""
-    match = re.fullmatch(r"([0-9]{1,15})([KMGT]?)(i?B?)", value, re.IGNORECASE)
+    match = re.fullmatch(r"([0-9]{1,15})([KMGT]?)(i?B?)", value, IGNORE_CASE)
     if not match or (match[3].lower() == "i" and not match[2]) or int(match[1]) == 0:
         raise ValueError("a size in bytes or with K, M, G or T (powers of 1024), such as 512M, 4G")
     return int(match[1]) * SIZE_UNITS[match[2].upper()]
@@ -114,17 +127,21 @@ def whole(least: int, most: int) -> Callable[[str], int]:
 
 
 def address(value: str) -> IPv4Address:
+    accepted = "the IPv4 address of a host, such as 192.168.254.2"
     try:
-        return IPv4Address(value)
+        parsed = IPv4Address(value)
     except AddressValueError as err:
-        raise ValueError("an IPv4 address, such as 192.168.254.2") from err
+        raise ValueError(accepted) from err
+    if parsed.is_loopback or parsed.is_multicast or parsed.is_reserved or parsed in THIS_NETWORK:
+        raise ValueError(accepted)
+    return parsed
 
 
 def ports(value: str) -> tuple[Port, ...]:
     """A comma list such as `tcp/9180,udp/53`, sorted, each once."""
     found = set()
     for word in value.split(","):
-        match = re.fullmatch(r"\s*(tcp|udp|sctp)/([0-9]{1,5})\s*", word, re.IGNORECASE)
+        match = re.fullmatch(r"\s*(tcp|udp|sctp)/([0-9]{1,5})\s*", word, IGNORE_CASE)
         if not match or not 1 <= int(match[2]) <= 65535:
             raise ValueError("a comma list of protocol/port, such as tcp/9180,udp/53")
         protocol: Protocol = _PROTOCOLS[match[1].lower()]

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
-from launcher.settings.load import redact, rows
+from launcher.settings.load import rows
+from launcher.settings.source import redact
 from launcher.settings.table import GIB, MIB, Row, Settings
 
 HEADER = """\

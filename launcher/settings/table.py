@@ -17,6 +17,9 @@ from launcher.settings import parse
 MIB = 1 << 20
 GIB = 1 << 30
 
+# What QEMU's q35 board takes without an interrupt remapper.
+MOST_CPUS = 255
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -48,7 +51,8 @@ def setting(
 ) -> Any:
     """A field of `Settings`. `is_address`: may hold credentials, so it is shown without them."""
     row = Row(name, group, parser, meaning, default_text, aliases or {}, is_address)
-    return field(default=default, metadata={"row": row})
+    # What may hold credentials is not in repr(Settings) either, which ends up in tracebacks.
+    return field(default=default, repr=not is_address, metadata={"row": row})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,7 @@ class Settings:
         parse.checksum,
         "What the fetched bytes must hash to: `sha256:…`, `sha512:…`, or the URL of a SHA256SUMS "
         "or SHA512SUMS file that lists the source's file name.",
+        is_address=True,
     )
     vm_name: str = setting(
         "VM",
@@ -88,11 +93,11 @@ class Settings:
     vm_cpus: int = setting(
         "VM",
         "VM_CPUS",
-        parse.whole(1, 255),
+        parse.whole(1, MOST_CPUS),
         "Number of virtual CPUs.",
         default=1,
         default_text="the container's CPU limit rounded up, else 1",
-        aliases={"IMG_VCPU": parse.whole(1, 255)},
+        aliases={"IMG_VCPU": parse.whole(1, MOST_CPUS)},
     )
     vm_memory: int = setting(
         "VM",
