@@ -1,14 +1,15 @@
 # pyroute2 has no types of its own. Here is what the launcher and its tests call; add to it what
 # you call. Checked against pyroute2 0.9.7.
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
 from pyroute2.netlink import nlmsg
 from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple
 
-__all__ = ["IPRoute", "NetlinkError"]
+__all__ = ["IPRoute", "NFCTSocket", "NetlinkError"]
 
 class IPRoute:
     def __init__(
@@ -36,3 +37,18 @@ class IPRoute:
     def get_default_routes(self, family: int = ..., table: int = ...) -> Sequence[nlmsg]: ...
     def flush_addr(self, **match: object) -> Sequence[nlmsg]: ...
     def flush_routes(self, **match: object) -> Sequence[nlmsg]: ...
+
+class NFCTSocket:
+    def __init__(self, nfgen_family: int = ...) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+    def close(self) -> None: ...
+    # The kernel filters since 5.8; older ones dump everything.
+    def dump(self, *, tuple_orig: NFCTAttrTuple | None = ...) -> Iterable[nlmsg]: ...
+    # The first argument is a verb: add, set, get, del.
+    def entry(self, cmd: str, *, tuple_orig: NFCTAttrTuple) -> Sequence[nlmsg]: ...
