@@ -1,0 +1,1 @@
+"""One plan of rules (pure), two backends that apply it: nft, and legacy iptables."""

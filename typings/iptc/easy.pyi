@@ -1,0 +1,6 @@
+from typing import Any
+
+from iptc import Rule
+
+def encode_iptc_rule(rule_d: dict[str, Any], ipv6: bool = ...) -> Rule: ...
+def decode_iptc_rule(iptc_rule: Rule, ipv6: bool = ...) -> dict[str, Any]: ...
