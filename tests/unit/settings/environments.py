@@ -10,6 +10,6 @@ HERE = Surroundings(Container(hostname="pet-0"))
 LEAST = {"IMG_SOURCE": "https://example.org/disk.qcow2"}
 
 
-def settings(around: Surroundings = HERE, **environ: str) -> Settings:
+def settings(around: Surroundings = HERE, /, **environ: str) -> Settings:
     """The settings of an environment that sets `environ` besides what is needed."""
     return load({**LEAST, **environ}, around)

@@ -50,7 +50,7 @@ WRONG = {
 NEVER_WRONG = {"NO_VNC", "NO_DHCP"}
 
 
-def problems(around: Surroundings = HERE, **environ: str) -> tuple[str, ...]:
+def problems(around: Surroundings = HERE, /, **environ: str) -> tuple[str, ...]:
     with pytest.raises(SettingsError) as caught:
         load(environ, around)
     return caught.value.problems

@@ -1,5 +1,7 @@
 """Each rule between settings, with its sentence, and next to it what the rule must not refuse."""
 
+from ipaddress import IPv4Address
+
 import pytest
 
 from launcher.host.container import Container
@@ -37,8 +39,8 @@ def test_addresses_are_the_two_hosts_of_a_30(environ: dict[str, str], example: s
 
 
 def test_either_host_of_the_30_may_be_the_vm() -> None:
-    assert settings(VM_IP="10.0.0.1", VM_GW="10.0.0.2")
-    assert settings(VM_IP="10.0.0.2", VM_GW="10.0.0.1")
+    assert settings(VM_IP="10.0.0.1", VM_GW="10.0.0.2").vm_ip == IPv4Address("10.0.0.1")
+    assert settings(VM_IP="10.0.0.2", VM_GW="10.0.0.1").vm_ip == IPv4Address("10.0.0.2")
 
 
 def test_an_image_is_needed() -> None:
@@ -86,7 +88,8 @@ def test_base_and_pet_are_two_files() -> None:
     assert problem({"IMG_TARGET": "/image/web.qcow2"}, one_volume) == expected.format("IMG_TARGET")
     source = {"IMG_SOURCE": "/image/web.qcow2", "IMG_TARGET": "base"}
     assert problem(source, one_volume) == expected.format("IMG_SOURCE")
-    assert load({"IMG_TARGET": "web.qcow2"}, Surroundings(Container("web")))
+    two_volumes = load({"IMG_TARGET": "web.qcow2"}, Surroundings(Container("web")))
+    assert two_volumes.shared_dir != two_volumes.pet_dir
 
 
 @pytest.mark.parametrize(
@@ -135,7 +138,7 @@ def test_refused_together(environ: dict[str, str], expected: str) -> None:
     ],
 )
 def test_accepted_together(environ: dict[str, str]) -> None:
-    assert settings(**environ)
+    settings(**environ)
 
 
 def test_problems_of_both_kinds_come_at_once() -> None:
