@@ -1,0 +1,1 @@
+"""IMG_SOURCE → a verified, immutable base on the shared volume."""
