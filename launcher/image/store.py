@@ -1,0 +1,288 @@
+"""The bases on the shared volume, named by what is in them.
+
+::
+
+    sha256-<hex>.qcow2   a base: 0444, never written to again, never replaced
+    sha256-<hex>.json    its record
+    <IMG_TARGET>         a symbolic link to a base; people's name for it
+    *.part               a fetch under way; never read by anybody else
+
+An overlay stores its base's path. If other bytes ever came to be at that path, every pet on it
+would be corrupted with nobody noticing, `qemu-img check` included; hence names by content, and
+size and time of change compared with the record each time a base is used.
+
+`find` and `load` are on the way of every start: no network, no hashing, no heavy imports.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from launcher.host.errors import ImageRefused, StorageError
+from launcher.image import record, temporary
+from launcher.image.base import Base
+from launcher.image.record import MOST_ORIGINS, Origin, Record
+from launcher.image.wanted import STORED, Wanted, is_foreign, wanted
+from launcher.settings.parse import Checksum
+from launcher.settings.table import Settings
+
+
+def find(settings: Settings) -> Base | None:
+    """The base the settings ask for, if it is there: right name, right source, right checksum.
+
+    A checksum that is a digest says all there is to say about the bytes, so a base that has it is
+    taken whatever address it came from.
+
+    :raise ImageRefused: when it is there but was altered.
+    :raise StorageError: when the shared volume cannot be read.
+    """
+    with _failures(settings.shared_dir):
+        want = wanted(settings)
+        digest = _named(want.folder / want.name)
+        known = record.read(_record_path(want.folder, digest)) if digest else None
+        if digest is None or known is None:
+            return None
+        origins = [each for each in known.origins if _fits(each, want.source, want.checksum)]
+        if not origins or not _unaltered(want.folder, digest, known):
+            return None
+        return _base(want.folder, known, origins[0])
+
+
+def load(shared_dir: Path, digest: str) -> Base | None:
+    """The base whose sha256 is `digest`, None if it is not there.
+
+    :raise ImageRefused: when it was altered since it was proved.
+    :raise StorageError: when the shared volume cannot be read.
+    """
+    with _failures(shared_dir):
+        known = record.read(_record_path(shared_dir, digest))
+        if not _unaltered(shared_dir, digest, known):
+            return None
+        if known is None:
+            raise _refused(_path(shared_dir, digest), "its record is missing or damaged")
+        return _base(shared_dir, known, known.origins[0])
+
+
+def reserve(want: Wanted) -> None:
+    """Make sure that the base could be put in place, before it is fetched.
+
+    :raise StorageError: when there is no shared volume.
+    :raise ImageRefused: when something else has the name.
+    """
+    if not want.folder.is_dir():
+        raise StorageError(
+            f"SHARED_DIR={str(want.folder)!r} is not there",
+            hint="mount the shared volume there; bases are kept on it",
+        )
+    if is_foreign(want.folder / want.name):
+        raise ImageRefused(
+            f"{want.folder / want.name} is there already, and Berth did not put it there; nothing "
+            "is overwritten",
+            hint="move it away, or give the base another name with IMG_TARGET",
+        )
+
+
+def reuse(want: Wanted) -> Base | None:
+    """A base that has the digest asked for, under whatever name; it gets the name asked for too.
+
+    :raise ImageRefused: when it is there but was altered, or the name is another base's own.
+    """
+    if want.checksum is None or want.checksum.algorithm != "sha256" or not want.checksum.digest:
+        return None
+    base = load(want.folder, want.checksum.digest)
+    if base is not None:
+        _check_name(want, base.digest)
+        _give_name(want.folder, want.name, base.digest)
+    return base
+
+
+def adopt(part: Path, want: Wanted, *, digest: str, virtual_size: int, origin: Origin) -> Base:
+    """Make the proved file at `part` a base; a base with these bytes that is there already wins.
+
+    :param part: on the shared volume; it is still there afterwards, for its owner to unlink.
+    :param digest: sha256 of the file, in hex.
+    :param virtual_size: bytes of the disk inside.
+    :raise ImageRefused: when what is there already is not what it should be.
+    """
+    _check_name(want, digest)
+    path = _path(want.folder, digest)
+    fd = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fchmod(fd, 0o444)
+        # Some file systems round the time of change, and some of them only later. Whole seconds
+        # stay what they are, also through a backup.
+        now = int(time.time()) * 1_000_000_000
+        os.utime(fd, ns=(now, now))
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    is_new = _link(part, path)
+    known = None if is_new else record.read(_record_path(want.folder, digest))
+    if known is not None:
+        _unaltered(want.folder, digest, known)
+    else:
+        if not is_new:
+            _prove(path, digest)
+        status = path.stat()
+        known = Record(digest, status.st_size, status.st_mtime_ns, virtual_size, ())
+    others = [each for each in known.origins if each.address != origin.address]
+    known = replace(known, origins=(origin, *others[: MOST_ORIGINS - 1]))
+    _write_record(_record_path(want.folder, digest), known)
+    _give_name(want.folder, want.name, digest)
+    return _base(want.folder, known, origin)
+
+
+def _path(folder: Path, digest: str) -> Path:
+    return folder / f"sha256-{digest}.qcow2"
+
+
+def _record_path(folder: Path, digest: str) -> Path:
+    return folder / f"sha256-{digest}.json"
+
+
+def _base(folder: Path, known: Record, origin: Origin) -> Base:
+    path = _path(folder, known.digest)
+    return Base(path, known.digest, known.size, known.virtual_size, origin.address.shown)
+
+
+def _named(place: Path) -> str | None:
+    """The digest of the base that `place` names."""
+    try:
+        name = str(place.readlink())
+    except FileNotFoundError:
+        return None
+    except OSError:  # no link, but maybe a base itself
+        name = place.name
+    match = STORED.fullmatch(name)
+    return match[1] if match else None
+
+
+def _fits(origin: Origin, source: str | None, checksum: Checksum | None) -> bool:
+    if source is None:
+        return True  # whatever has the name
+    if not origin.satisfies(checksum):
+        return False
+    if checksum is not None and checksum.digest:
+        return True
+    if not origin.address.names(source):
+        return False
+    if not origin.mtime_ns:
+        return True
+    try:
+        status = Path(source).stat()
+    except OSError:
+        return True  # the file served its purpose
+    return (status.st_size, status.st_mtime_ns) == (origin.size, origin.mtime_ns)
+
+
+def _unaltered(folder: Path, digest: str, known: Record | None) -> bool:
+    """False if the base is not there; True if it is what its record says, as far as a glance tells.
+
+    :raise ImageRefused: when it differs from its record.
+    """
+    path = _path(folder, digest)
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return False
+    if known is None:
+        return True
+    differences = []
+    if known.digest != digest:
+        differences.append(f"its record is of another base, sha256 {known.digest}")
+    if status.st_size != known.size:
+        differences.append(f"it has {status.st_size} bytes and had {known.size}")
+    if status.st_mtime_ns != known.mtime_ns:
+        then, now = (_time(ns) for ns in (known.mtime_ns, status.st_mtime_ns))
+        differences.append(f"it was changed at {now}, after it was proved at {then}")
+    if differences:
+        raise _refused(path, " and ".join(differences))
+    return True
+
+
+def _refused(path: Path, why: str) -> ImageRefused:
+    return ImageRefused(
+        f"the base {path} is not what it was: {why}",
+        hint="pets on it may be damaged; if none needs it, remove it and its .json, and it is "
+        "fetched again",
+    )
+
+
+def _check_name(want: Wanted, digest: str) -> None:
+    stored = STORED.fullmatch(want.name)
+    if stored and stored[1] != digest:
+        raise ImageRefused(
+            f"IMG_TARGET={want.name!r} is the name of one base, and the image is another, sha256 "
+            f"{digest}",
+            hint="any other name will do, or none",
+        )
+
+
+def _prove(path: Path, digest: str) -> None:
+    """Read a base that has no record, left so by a crash at the wrong moment, to its end."""
+    import hashlib
+
+    with path.open("rb", buffering=0) as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != digest:
+        raise _refused(path, f"its sha256 is {found}")
+
+
+def _link(part: Path, path: Path) -> bool:
+    """Give the file at `part` its name, atomically; False if something has that name."""
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        return False
+    except OSError:
+        # No hard links (SMB, FUSE). A rename is atomic too, and what it might replace in the
+        # meantime are the same bytes.
+        if path.exists():
+            return False
+        part.rename(path)
+    return True
+
+
+def _write_record(path: Path, known: Record) -> None:
+    with temporary.file(path.parent, path.name) as part:
+        with part.open("w", encoding="utf-8") as file:
+            file.write(known.to_json())
+            file.flush()
+            os.fchmod(file.fileno(), 0o644)
+            os.fsync(file.fileno())
+        part.replace(path)
+
+
+def _give_name(folder: Path, name: str, digest: str) -> None:
+    """Make `name` a link to the base, replacing an older link in one step, and make it last."""
+    target = _path(folder, digest).name
+    place = folder / name
+    if name != target and _named(place) != digest:
+        with temporary.file(folder, name) as part:
+            part.unlink()
+            part.symlink_to(target)
+            part.replace(place)
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # Not every network file system has this; there, names are made to last by the server.
+        with suppress(OSError):
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _time(ns: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ns // 1_000_000_000))
+
+
+@contextmanager
+def _failures(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as err:
+        raise StorageError(
+            f"the shared volume {folder} cannot be read: {err.strerror or err}"
+        ) from err

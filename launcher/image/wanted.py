@@ -1,0 +1,58 @@
+"""Which image the settings ask for, and under which name it is known on the shared volume."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.settings.parse import Checksum
+from launcher.settings.source import is_path, redact
+from launcher.settings.table import Settings
+
+STORED = re.compile(r"sha256-([0-9a-f]{64})\.qcow2")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """`source`: a URL or a full path, None where only the name was given; `setting`: what said so.
+
+    `name`: what IMG_TARGET calls the base in `folder`, the shared volume.
+    """
+
+    source: str | None
+    setting: str
+    folder: Path
+    name: str
+    checksum: Checksum | None
+
+    @property
+    def shown(self) -> str:
+        """`IMG_SOURCE=https://…`, without anything secret."""
+        return f"{self.setting}={redact(self.source or '')}"
+
+
+def wanted(settings: Settings) -> Wanted:
+    """Read the settings together; looks at the shared volume for a file that has the name.
+
+    A full path as IMG_TARGET is itself the source, as the first Berth took it. So is a file of
+    that name on the shared volume that Berth did not put there. It stays as it is and keeps its
+    name; the base made of it then is named `<name>.base`.
+    """
+    source, setting, name = settings.img_source, "IMG_SOURCE", settings.img_target
+    if is_path(name):
+        source, setting = (source, setting) if source else (name, "IMG_TARGET")
+        name = Path(name).name
+    place = settings.shared_dir / name
+    if source is None and is_foreign(place):
+        source, setting = str(place), "IMG_TARGET"
+    if source is not None and Path(source) == place:
+        name += ".base"
+    return Wanted(source, setting, settings.shared_dir, name, settings.img_checksum)
+
+
+def is_foreign(place: Path) -> bool:
+    """Whether there is something at `place` that is not a base's name of ours."""
+    if STORED.fullmatch(place.name):
+        return False
+    if place.is_symlink():
+        return STORED.fullmatch(str(place.readlink())) is None
+    return place.exists()
