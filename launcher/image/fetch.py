@@ -1,0 +1,141 @@
+"""The base that the settings ask for: found, or fetched, proved and put in place.
+
+Only what passed every check gets a name that others look for, so a fetch that dies at any moment
+leaves nothing that could be mistaken for a base.
+"""
+
+import logging
+import time
+from pathlib import Path
+
+from launcher.host.errors import ImageRefused, InputMissing
+from launcher.image import (
+    content,
+    policy,
+    progress,
+    qcow2,
+    qemu_img,
+    source,
+    space,
+    store,
+    sums,
+    temporary,
+    transfer,
+)
+from launcher.image.base import Base
+from launcher.image.content import Kind
+from launcher.image.record import Address, Origin
+from launcher.image.transfer import Arrival
+from launcher.image.wanted import Wanted, wanted
+from launcher.settings.parse import Checksum
+from launcher.settings.source import redact
+from launcher.settings.table import Settings
+
+logger = logging.getLogger("image")
+
+# The largest list of checksums that distributions publish is a few hundred kilobytes.
+MOST_SUMS = 4 << 20
+
+
+def ensure(settings: Settings) -> Base:
+    """The base the settings ask for. There already: no network, a few system calls.
+
+    :raise InputMissing: when there is neither a base nor a source, or no file at the source's path.
+    :raise SourceUnavailable: when the server has not, or does not deliver, what was asked for.
+    :raise ImageRefused: when what came is not an image, not the right one, or not one to trust; or
+        when the base that is there was altered.
+    :raise StorageError: when the shared volume is full or fails.
+    """
+    base = store.find(settings)
+    if base is not None:
+        return base
+    want = wanted(settings)
+    if want.source is None:
+        raise InputMissing(
+            f"IMG_TARGET={want.name!r} names no base in {want.folder}, and IMG_SOURCE is not set",
+            hint="set IMG_SOURCE to the image's http(s) address or full path",
+        )
+    try:
+        store.reserve(want)
+        return store.reuse(want) or _fetch(want, want.source)
+    except OSError as err:
+        raise space.failure(err, want.folder) from err
+
+
+def _fetch(want: Wanted, address: str) -> Base:
+    started = time.monotonic()
+    checksum = _expected(want.checksum, address)
+    if checksum is None and "://" in address:
+        logger.info("IMG_CHECKSUM is not set: %s is taken as it comes", want.shown)
+    with temporary.file(want.folder, want.name) as part:
+        arrival = transfer.bring(want, address, checksum, part)
+        origin = Origin(
+            address=Address.of(address),
+            digests=arrival.arrived,
+            sums=Address.of(checksum.sums_url) if checksum and checksum.sums_url else None,
+            fetched=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            size=arrival.source_size,
+            mtime_ns=arrival.source_mtime_ns,
+        )
+        if arrival.kind is Kind.RAW:
+            base = _convert(part, want, arrival, origin)
+        else:
+            base = _prove(part, want, arrival.written, origin)
+    logger.info(
+        "%s is ready as %s: %s, a disk of %s, after %s",
+        want.name,
+        base.path.name,
+        progress.size(base.size),
+        progress.size(base.virtual_size),
+        progress.duration(time.monotonic() - started),
+    )
+    return base
+
+
+def _convert(raw: Path, want: Wanted, arrival: Arrival, origin: Origin) -> Base:
+    content.check_raw(arrival.size, _last_sector(raw, arrival.size), want.shown)
+    with temporary.file(want.folder, want.name) as part:
+        logger.info("turning the raw image into qcow2")
+        qemu_img.convert(raw, part, arrival.size, want.shown)
+        raw.unlink()  # its space may be wanted, and it is not wanted any more
+        return _prove(part, want, _digest(part), origin)
+
+
+def _prove(part: Path, want: Wanted, digest: str, origin: Origin) -> Base:
+    """Check the qcow2 image at `part`, whose sha256 is `digest`, and put it in place."""
+    try:
+        header = qcow2.read(part)
+    except qcow2.NotQcow2 as err:
+        raise ImageRefused(f"{want.shown} is no qcow2 image that can be used: {err}") from err
+    policy.judge(header, part.stat().st_size)
+    qemu_img.check(part, want.shown)
+    return store.adopt(part, want, digest=digest, virtual_size=header.virtual_size, origin=origin)
+
+
+def _expected(checksum: Checksum | None, address: str) -> Checksum | None:
+    """The checksum with its digest filled in, from the SUMS file if need be."""
+    if checksum is None or checksum.digest:
+        return checksum
+    shown = redact(checksum.sums_url)
+    data = b""
+    with source.opened(checksum.sums_url, "IMG_CHECKSUM") as stream:
+        for chunk in stream.chunks:
+            data += chunk
+            if len(data) > MOST_SUMS:
+                raise ImageRefused(f"IMG_CHECKSUM={shown} is too large for a list of checksums")
+    text = data.decode("utf-8", "replace")
+    digest = sums.look_up(text, checksum.algorithm, sums.file_name(address), shown)
+    return checksum._replace(digest=digest)
+
+
+def _last_sector(path: Path, size: int) -> bytes:
+    with path.open("rb", buffering=0) as file:
+        file.seek(max(0, size - content.SECTOR))
+        return file.read(content.SECTOR)
+
+
+def _digest(path: Path) -> str:
+    import hashlib
+
+    with path.open("rb", buffering=0) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,78 @@
+"""A source, whatever it is, as a stream of bytes."""
+
+import stat
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.host.errors import InputMissing, SourceUnavailable
+
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """`chunks` come once, about 1 MiB each. `length`: how many bytes were promised, if any were.
+
+    `verb`: what happens to them, for people. `mtime_ns`: of the source if that is a file, else 0.
+    """
+
+    chunks: Iterator[bytes]
+    length: int | None
+    verb: str
+    mtime_ns: int = 0
+
+
+def opened(source: str, setting: str) -> AbstractContextManager[Stream]:
+    """Open a URL or a full path; `setting` is the one to name when that fails.
+
+    :raise InputMissing: when a file is not there or cannot be read, then or while it is read.
+    :raise SourceUnavailable: when a server has not, or does not deliver, what was asked for; when
+        a file changes while it is read.
+    :raise ImageRefused: when it answers in a way that hides the bytes.
+    """
+    if "://" in source:
+        from launcher.image import http
+
+        return http.opened(source, setting)
+    return _local(Path(source), setting)
+
+
+@contextmanager
+def _local(path: Path, setting: str) -> Iterator[Stream]:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a file"
+            raise InputMissing(f"{setting}={str(path)!r} is {kind}", hint="name the image in it")
+        file = path.open("rb", buffering=0)
+    except OSError as err:
+        raise _unreadable(path, setting, err) from err
+    with file:
+
+        def chunks() -> Iterator[bytes]:
+            received = 0
+            while True:
+                try:
+                    chunk = file.read(CHUNK)
+                except OSError as err:
+                    raise _unreadable(path, setting, err) from err
+                if not chunk:
+                    break
+                received += len(chunk)
+                yield chunk
+            if received != status.st_size:
+                raise SourceUnavailable(
+                    f"{setting}={str(path)!r} changed while it was copied",
+                    hint="something still writes to it; try again when that is done",
+                )
+
+        yield Stream(chunks(), status.st_size, "copied", status.st_mtime_ns)
+
+
+def _unreadable(path: Path, setting: str, err: OSError) -> InputMissing:
+    return InputMissing(
+        f"{setting}={str(path)!r} cannot be read: {err.strerror or err}",
+        hint="the path is one in the container; is the volume mounted?",
+    )

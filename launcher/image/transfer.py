@@ -1,0 +1,139 @@
+"""One pass over the bytes of a source.
+
+They arrive, are hashed for the checksum, unpacked, hashed for the name, and written to a file.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launcher.host.errors import ImageRefused
+from launcher.image import content, decode, policy, progress, qcow2, source, space
+from launcher.image.content import Kind
+from launcher.image.wanted import Wanted
+from launcher.settings.parse import Checksum
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+ZEROS = bytes(decode.BLOCK)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What was written: its format, its size in bytes, and digests in hex.
+
+    `arrived`: algorithm to digest, of the bytes as they came. `written`: sha256 of the file.
+    `source_size` and `source_mtime_ns` are those of the source where that is a file, else 0.
+    """
+
+    kind: Kind
+    size: int
+    arrived: dict[str, str]
+    written: str
+    source_size: int
+    source_mtime_ns: int
+
+
+def bring(want: Wanted, address: str, checksum: Checksum | None, part: Path) -> Arrival:
+    """Bring the bytes at `address` over, unpacked, into `part`, and compare with `checksum`.
+
+    :raise ImageRefused: when they are not an image, not a qcow2 image to trust as far as its
+        header tells, or not what `checksum` says.
+    :raise StorageError: when there is no space for them.
+    """
+    import hashlib
+
+    shown = want.shown
+    hashes = {"sha256": hashlib.sha256()}
+    if checksum is not None and checksum.algorithm == "sha512":
+        hashes["sha512"] = hashlib.sha512()
+    with source.opened(address, want.setting) as stream:
+        if stream.length is not None:
+            space.require(want.folder, stream.length)
+        total = stream.length
+        with progress.shown(stream.verb, stream.length) as meter:
+            chunks = _counted(stream.chunks, hashes, meter)
+            head, chunks = _peek(chunks)
+            kind = content.identify(head, shown)
+            written = hashes["sha256"]
+            if kind in content.PACKINGS:
+                packing = kind
+                head, chunks = _peek(decode.unpack(packing, chunks, shown))
+                kind, total = content.identify(head, shown, packing), None
+                written = hashlib.sha256()
+                chunks = _hashed(chunks, written)
+            if kind is Kind.QCOW2:
+                # Better now than after some gigabytes; the whole file is judged again later.
+                policy.judge(_parse(head, shown))
+            size = _write(chunks, part, total)
+    arrived = {name: each.hexdigest() for name, each in hashes.items()}
+    if checksum is not None and arrived[checksum.algorithm] != checksum.digest:
+        raise ImageRefused(
+            f"{shown} has the wrong checksum: {checksum.algorithm} is "
+            f"{arrived[checksum.algorithm]}, IMG_CHECKSUM says {checksum.digest}",
+            hint="the image was changed, or damaged on its way; or IMG_CHECKSUM is of another one",
+        )
+    return Arrival(
+        kind=kind,
+        size=size,
+        arrived=arrived,
+        written=written.hexdigest(),
+        source_size=(stream.length or 0) if stream.mtime_ns else 0,
+        source_mtime_ns=stream.mtime_ns,
+    )
+
+
+def _parse(head: bytes, shown: str) -> qcow2.Header:
+    try:
+        return qcow2.parse(head)
+    except qcow2.NotQcow2 as err:
+        raise ImageRefused(f"{shown} is no qcow2 image that can be used: {err}") from err
+
+
+def _counted(
+    chunks: Iterator[bytes], hashes: "dict[str, _Hash]", meter: progress.Meter
+) -> Iterator[bytes]:
+    for chunk in chunks:
+        for each in hashes.values():
+            each.update(chunk)
+        meter.advance(len(chunk))
+        yield chunk
+
+
+def _hashed(chunks: Iterator[bytes], into: "_Hash") -> Iterator[bytes]:
+    for chunk in chunks:
+        into.update(chunk)
+        yield chunk
+
+
+def _peek(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """The first `content.HEAD` bytes, or all there are; and all of the chunks."""
+    taken: list[bytes] = []
+    size = 0
+    while size < content.HEAD and (chunk := next(chunks, None)) is not None:
+        taken.append(chunk)
+        size += len(chunk)
+    return b"".join(taken), chain(taken, chunks)
+
+
+def _write(chunks: Iterator[bytes], part: Path, total: int | None) -> int:
+    """Write `chunks` to `part`, with holes for blocks of zeros; returns how many bytes it has.
+
+    :param total: how many there will be, if that is known.
+    """
+    done = 0
+    try:
+        with part.open("wb") as file:
+            for chunk in chunks:
+                if chunk == ZEROS[: len(chunk)]:
+                    file.seek(len(chunk), 1)
+                else:
+                    file.write(chunk)
+                done += len(chunk)
+            file.truncate(done)
+    except OSError as err:
+        raise space.failure(err, part.parent, written=done, total=total) from err
+    return done
