@@ -1,7 +1,7 @@
 """What every tier shares: goldens, the order of tiers, and a CI in which nothing is skipped unseen.
 
-A tier is a folder of tests/: lint, unit, netns, boot and so on. Its tests get the marker of that
-name, and a time limit that fits it unless they carry one of their own.
+A tier is a folder of tests/: lint, unit, storage, netns, boot and so on. Its tests get the marker
+of that name, and a time limit that fits it unless they carry one of their own.
 """
 
 import os
@@ -18,6 +18,7 @@ GOLDENS = TESTS / "golden"
 TIME_LIMITS = {
     "lint": 300,
     "unit": 30,
+    "storage": 120,
     "netns": 120,
     "boot": 900,
     "cluster": 900,
