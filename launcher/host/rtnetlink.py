@@ -13,9 +13,9 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv4Network
+from typing import NamedTuple
 
 from launcher.host.errors import LauncherError, RightMissing
 
@@ -51,11 +51,11 @@ class Switch(IntEnum):
     ROUTE_LOCALNET = 26
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+# Named tuples rather than dataclasses, which take a millisecond each to define.
+class Link(NamedTuple):
     """`kind` is empty for a physical device; `master` is the bridge's index, or 0."""
 
-    index: int
+    ifindex: int
     name: str
     kind: str
     mac: str
@@ -69,23 +69,21 @@ class Link:
         return self.switches[switch - 1] if len(self.switches) >= switch else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """`scope` is as in rtnetlink(7): 0 is global, 253 link, 254 host."""
 
-    index: int
+    ifindex: int
     address: IPv4Address
     prefix: int
     scope: int
     is_secondary: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """A unicast route of the main table. `mtu` and `metric` are 0 where the route has none."""
 
     network: IPv4Network
-    index: int
+    ifindex: int
     gateway: IPv4Address | None
     source: IPv4Address | None
     metric: int
@@ -153,7 +151,7 @@ def _link(body: bytes) -> Link:
     families = dict(_attributes(found.get(IFLA_AF_SPEC, b"")))
     conf = dict(_attributes(families.get(socket.AF_INET, b""))).get(IFLA_INET_CONF, b"")
     return Link(
-        index=index,
+        ifindex=index,
         name=_string(found[IFLA_IFNAME]),
         kind=_string(info.get(IFLA_INFO_KIND, b"")),
         mac=found.get(IFLA_ADDRESS, b"").hex(":"),
@@ -186,7 +184,7 @@ def _route(body: bytes) -> Route | None:
     metrics = dict(_attributes(found.get(RTA_METRICS, b"")))
     return Route(
         network=IPv4Network((found.get(RTA_DST, bytes(4)), prefix)),
-        index=_number(found.get(RTA_OIF)),
+        ifindex=_number(found.get(RTA_OIF)),
         gateway=_ipv4(found.get(RTA_GATEWAY)),
         source=_ipv4(found.get(RTA_PREFSRC)),
         metric=_number(found.get(RTA_PRIORITY)),

@@ -90,7 +90,7 @@ def _forwarded_before(topology: Topology, before: dict[str, Link]) -> bool:
 def _set_up(topology: Topology, before: dict[str, Link], forwarded: bool) -> None:
     from pyroute2 import IPRoute
 
-    port = before[topology.port].index
+    port = before[topology.port].ifindex
     alias = ALIAS.format(uplink=topology.uplink, state=FORWARDED if forwarded else DID_NOT)
     with _explained(), IPRoute() as ip:
         ip.link(
@@ -117,14 +117,14 @@ def _set_up(topology: Topology, before: dict[str, Link], forwarded: bool) -> Non
         # Last, so that nothing is forwarded half-way through. Per device: the kernel looks at
         # the device a packet came by, and ip_forward may well stay 0.
         rtnetlink.switch(bridge, {Switch.FORWARDING: 1, Switch.ROUTE_LOCALNET: 1})
-        rtnetlink.switch(before[topology.uplink].index, {Switch.FORWARDING: 1})
+        rtnetlink.switch(before[topology.uplink].ifindex, {Switch.FORWARDING: 1})
 
 
 def _set_only_address(ip: "IPRoute", bridge: int, topology: Topology) -> None:
     wanted = str(topology.gateway)
     ip.addr("replace", index=bridge, address=wanted, prefixlen=PREFIX)
     for found in rtnetlink.addresses():
-        if found.index == bridge and (str(found.address), found.prefix) != (wanted, PREFIX):
+        if found.ifindex == bridge and (str(found.address), found.prefix) != (wanted, PREFIX):
             ip.addr("del", index=bridge, address=str(found.address), prefixlen=found.prefix)
 
 
@@ -137,8 +137,8 @@ def _read_back(topology: Topology) -> None:
         links[name] for name in (topology.bridge, topology.port, topology.uplink)
     )
     with _explained(), IPRoute() as ip:
-        bridge_data = ip.get_links(bridge.index)[0]
-        port_data = ip.get_links(port.index)[0]
+        bridge_data = ip.get_links(bridge.ifindex)[0]
+        port_data = ip.get_links(port.ifindex)[0]
     stp = bridge_data.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA", "IFLA_BR_STP_STATE")
     delay = bridge_data.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA", "IFLA_BR_FORWARD_DELAY")
     hairpin = port_data.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA", "IFLA_BRPORT_MODE")
@@ -150,7 +150,7 @@ def _read_back(topology: Topology) -> None:
         f"{bridge.name} has MTU {topology.mtu}": bridge.mtu == topology.mtu,
         f"{bridge.name} forwards": bridge.value(Switch.FORWARDING) == 1,
         f"{bridge.name} routes 127.0.0.1": bridge.value(Switch.ROUTE_LOCALNET) == 1,
-        f"{port.name} is a port of {bridge.name}": port.master == bridge.index,
+        f"{port.name} is a port of {bridge.name}": port.master == bridge.ifindex,
         f"{port.name} has hairpin on": hairpin == 1,
         f"{port.name} is up": port.is_up,
         f"{port.name} has MTU {topology.mtu}": port.mtu == topology.mtu,
@@ -166,10 +166,10 @@ def _take_down(topology: Topology, forwarded: bool) -> None:
 
     links = {link.name: link for link in rtnetlink.links()}
     if topology.uplink in links and not forwarded:
-        rtnetlink.switch(links[topology.uplink].index, {Switch.FORWARDING: 0})
+        rtnetlink.switch(links[topology.uplink].ifindex, {Switch.FORWARDING: 0})
     if topology.bridge in links:
         with _explained(), IPRoute() as ip:
-            ip.link("del", index=links[topology.bridge].index)
+            ip.link("del", index=links[topology.bridge].ifindex)
 
 
 @contextmanager

@@ -68,9 +68,9 @@ def choose(
 
     :raise LauncherError: as `read`.
     """
-    by_index = {link.index: link for link in links}
+    by_index = {link.ifindex: link for link in links}
     addresses = tuple(addresses)
-    routes = tuple(route for route in routes if route.index in by_index)
+    routes = tuple(route for route in routes if route.ifindex in by_index)
     defaults = [route for route in routes if route.network.prefixlen == 0]
     if not defaults:
         raise LauncherError(
@@ -78,7 +78,7 @@ def choose(
             hint="the VM takes over the pod's IPv4 address; `ip route` shows what the pod has",
         )
     default = min(defaults, key=lambda route: route.metric)
-    link = by_index[default.index]
+    link = by_index[default.ifindex]
     address = _address(default, addresses)
     if address is None:
         raise LauncherError(
@@ -86,13 +86,13 @@ def choose(
             hint="the VM takes over the pod's IPv4 address; `ip address` shows what the pod has",
         )
     uses = [
-        Use(IPv4Network(each.address), by_index[each.index].name)
+        Use(IPv4Network(each.address), by_index[each.ifindex].name)
         for each in addresses
-        if each.index in by_index and not each.address.is_loopback
+        if each.ifindex in by_index and not each.address.is_loopback
     ]
     # A /1 is how VPN clients write a default route that wins over the other one.
     uses += [
-        Use(route.network, by_index[route.index].name)
+        Use(route.network, by_index[route.ifindex].name)
         for route in routes
         if route.network.prefixlen > 1
     ]
@@ -116,4 +116,4 @@ def _address(
     for each in candidates:
         if each.address == default.source:
             return each
-    return next((each for each in candidates if each.index == default.index), None)
+    return next((each for each in candidates if each.ifindex == default.ifindex), None)
