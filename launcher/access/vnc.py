@@ -25,12 +25,15 @@ def password_path(run_dir: Path) -> Path:
     return run_dir / "vnc-password"
 
 
-def read_password(password_file: Path) -> bytes:
+def read_password(password_file: Path | None) -> bytes | None:
     """The password in `password_file` without the line's end, which editors and `echo` leave.
+    None where there is no such file to read.
 
     :raise InputMissing: when the file is not there.
     :raise SettingsError: when it is empty, which QEMU would take for "any password will do".
     """
+    if password_file is None:
+        return None
     try:
         password = password_file.read_bytes().rstrip(b"\r\n")
     except OSError as err:

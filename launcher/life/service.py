@@ -5,8 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from launcher.host.errors import LauncherError
-from launcher.host.process import spawn
+from launcher.host.process import Child, spawn
 from launcher.life.children import end_of, relay
 
 logger = logging.getLogger("startvm")
@@ -19,33 +18,37 @@ GOOD_RUN = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A program that stays in the foreground."""
+    """A program that stays in the foreground. `child` is its first run, which is its owner's to
+    end; `argv` starts it again."""
 
-    name: str
+    child: Child
     argv: Sequence[str]
 
 
 async def keep(service: Service) -> None:
-    """Run `service`, and again whenever it ends, until cancelled.
+    """Watch `service`, and start it again whenever it ends, until cancelled.
 
     The guest lives on without it for as long as its lease lasts, so its end is not the VM's.
     """
     loop = asyncio.get_running_loop()
+    name = service.child.name
+    begun = loop.time()
+    status = await _watch(service.child)
     pause = FIRST_PAUSE
     while True:
-        begun = loop.time()
-        try:
-            with spawn(service.name, service.argv, capture_stderr=True) as child:
-                words = asyncio.ensure_future(relay(child))
-                try:
-                    status = await end_of(child)
-                    await words
-                finally:
-                    words.cancel()
-        except LauncherError as err:
-            logger.error("%s does not start: %s", service.name, err)
-        else:
-            logger.error("%s ended with status %d", service.name, status)
         pause = FIRST_PAUSE if loop.time() - begun > GOOD_RUN else min(pause * 2, LONGEST_PAUSE)
-        logger.info("starting %s again in %.1f s", service.name, pause)
+        logger.error("%s ended with status %d; starting it again in %.1f s", name, status, pause)
         await asyncio.sleep(pause)
+        begun = loop.time()
+        with spawn(name, service.argv, capture_stderr=True) as child:
+            status = await _watch(child)
+
+
+async def _watch(child: Child) -> int:
+    words = asyncio.ensure_future(relay(child))
+    try:
+        status = await end_of(child)
+        await words
+    finally:
+        words.cancel()
+    return status

@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from signal import SIG_IGN, SIGINT, SIGTERM, signal
+from signal import SIG_BLOCK, SIGINT, SIGTERM, pthread_sigmask
 from socket import socket
-from typing import Any
+from typing import Any, TypeVar
 
 from launcher.host.process import Child
 from launcher.life import state
@@ -21,6 +21,10 @@ from launcher.life.shutdown import Descent
 from launcher.life.state import Phase
 
 logger = logging.getLogger("startvm")
+T = TypeVar("T")
+
+# What tells us to stop.
+ORDERS = (SIGTERM, SIGINT)
 
 # QEMU that closed its monitor, or was told to quit, ends within this time, or is killed. Seconds.
 LAST_BREATH = 10.0
@@ -36,100 +40,125 @@ class Vm:
     agent_socket: Path
     run_dir: Path
     stop_timeout: float
-    services: Sequence[Service] = ()
 
 
-@dataclass(slots=True)
-class Watch:
-    """What has been seen so far."""
-
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    orders: "asyncio.Queue[None]" = field(default_factory=asyncio.Queue)
-    stopping: bool = False
-    reason: str | None = None
-
-
-async def supervise(vm: Vm, prepare: Callable[[], None]) -> End:
+def supervise(vm: Vm, prepare: Callable[[], Sequence[Service]]) -> End:
     """Let the VM run, once `prepare` has made ready what it needs, until it has ended.
 
-    `prepare` runs while QEMU initialises. What it raises is raised, and the VM never ran.
+    `prepare` returns the services that it started, which are kept running with the VM.
+
+    `prepare` runs after QEMU has answered, with no event loop running: the library that makes the
+    links brings its own. What it raises is raised, and the VM never ran.
     """
-    watch = Watch()
-    loop = asyncio.get_running_loop()
-    for number in (SIGTERM, SIGINT):
-        loop.add_signal_handler(number, watch.orders.put_nowait, None)
-    words = asyncio.ensure_future(relay(vm.qemu))
-    ending = asyncio.ensure_future(end_of(vm.qemu))
-    ending.add_done_callback(lambda _: watch.ended.set())
-    services: list[asyncio.Task[None]] = []
-    try:
-        forced = False
+    with asyncio.Runner() as runner:
+        watch = Supervision(vm)
+        try:
+            services = prepare() if runner.run(watch.meet()) else ()
+            return runner.run(watch.live(services))
+        finally:
+            runner.run(watch.leave())
+
+
+class Supervision:
+    """What is known of a VM while it is watched. `meet`, `live` and `leave` are called in turn."""
+
+    def __init__(self, vm: Vm) -> None:
+        self.vm = vm
+        self._ended = asyncio.Event()
+        self._orders: asyncio.Queue[None] = asyncio.Queue()
+        self._stopping = False
+        self._forced = False
+        self._reason: str | None = None
+        self._tasks = AsyncExitStack()
+        self._monitor: Monitor | None = None
+
+    async def meet(self) -> bool:
+        """Connect to QEMU's monitor. False if QEMU ended instead of answering."""
+        loop = asyncio.get_running_loop()
+        for number in ORDERS:
+            loop.add_signal_handler(number, self._orders.put_nowait, None)
+        self._words = self._begin(relay(self.vm.qemu))
+        self._ending = self._begin(end_of(self.vm.qemu))
+        self._ending.add_done_callback(lambda _: self._ended.set())
         with suppress(MonitorLost):
-            async with connect(vm.monitor) as monitor:
-                logger.debug("the monitor answers")
-                following = asyncio.ensure_future(follow(monitor, vm, watch))
-                prepare()
-                services += [asyncio.create_task(keep(each)) for each in vm.services]
-                forced = await run(monitor, vm, watch)
-                await following
-        status = await last_breath(vm, ending)
-        return End(status, watch.reason, watch.stopping, forced, await words)
-    finally:
-        for task in (*services, words, ending):
+            self._monitor = await self._tasks.enter_async_context(connect(self.vm.monitor))
+            self._following = self._begin(self._follow(self._monitor))
+            logger.debug("the monitor answers")
+        return self._monitor is not None
+
+    async def live(self, services: Sequence[Service]) -> End:
+        """From `cont` to the end of QEMU."""
+        if self._monitor:
+            for each in services:
+                self._begin(keep(each))
+            with suppress(MonitorLost):
+                await self._run(self._monitor)
+            await self._following
+        status = await self._last_breath()
+        return End(status, self._reason, self._stopping, self._forced, await self._words)
+
+    async def leave(self) -> None:
+        """End all that belongs to watching; QEMU itself is its owner's to end."""
+        await self._tasks.aclose()
+        # An order that comes from now on must not cut the taking down short, nor be lost.
+        pthread_sigmask(SIG_BLOCK, ORDERS)
+        for number in ORDERS:
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+    def _begin(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        task = asyncio.ensure_future(work)
+
+        async def end() -> None:
             task.cancel()
-        await asyncio.gather(*services, words, ending, return_exceptions=True)
-        for number in (SIGTERM, SIGINT):
-            loop.remove_signal_handler(number)
-            # The default action would cut the taking down short.
-            signal(number, SIG_IGN)
+            await asyncio.gather(task, return_exceptions=True)
 
+        self._tasks.push_async_callback(end)
+        return task
 
-async def run(monitor: Monitor, vm: Vm, watch: Watch) -> bool:
-    """From `cont` to the end of QEMU. True if the guest had to be cut off."""
-    if not watch.orders.empty():
-        # Told to stop before the guest ran its first instruction: nothing to shut down.
-        watch.stopping = True
-        await monitor.execute("quit")
-        await watch.ended.wait()
-        return False
-    await monitor.execute("cont")
-    logger.info("%s is running", vm.name)
-    order = asyncio.ensure_future(watch.orders.get())
-    ended = asyncio.ensure_future(watch.ended.wait())
-    await asyncio.wait({order, ended}, return_when=asyncio.FIRST_COMPLETED)
-    ended.cancel()
-    if not order.done():
-        order.cancel()
-        return False
-    watch.stopping = True
-    state.write(vm.run_dir, Phase.STOPPING)
-    logger.info("told to stop; the guest has %g s", vm.stop_timeout)
-    descent = Descent(monitor, vm.qemu, vm.agent_socket, watch.ended, watch.orders)
-    rung = await descent.run(vm.stop_timeout)
-    return rung in (Rung.QUIT, Rung.KILL)
+    async def _run(self, monitor: Monitor) -> None:
+        if not self._orders.empty():
+            # Told to stop before the guest ran its first instruction: nothing to shut down.
+            self._stopping = True
+            await monitor.execute("quit")
+            return
+        await monitor.execute("cont")
+        logger.info("%s is running", self.vm.name)
+        order = asyncio.ensure_future(self._orders.get())
+        ended = asyncio.ensure_future(self._ended.wait())
+        try:
+            await asyncio.wait({order, ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ended.cancel()
+        if not order.done():
+            order.cancel()
+            return
+        self._stopping = True
+        state.write(self.vm.run_dir, Phase.STOPPING)
+        logger.info("told to stop; the guest has %g s", self.vm.stop_timeout)
+        descent = Descent(monitor, self.vm.qemu, self.vm.agent_socket, self._ended, self._orders)
+        rung = await descent.run(self.vm.stop_timeout)
+        self._forced = rung in (Rung.QUIT, Rung.KILL)
 
+    async def _last_breath(self) -> int:
+        """QEMU's exit status; it is killed if it does not end although it should."""
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._ending), LAST_BREATH)
+        except TimeoutError:
+            logger.error("QEMU closed its monitor but did not end; killing it")
+            return self.vm.qemu.stop(grace=0)
 
-async def last_breath(vm: Vm, ending: "asyncio.Future[int]") -> int:
-    """QEMU's exit status; it is killed if it does not end although it should."""
-    try:
-        return await asyncio.wait_for(asyncio.shield(ending), LAST_BREATH)
-    except TimeoutError:
-        logger.error("QEMU closed its monitor but did not end; killing it")
-        return vm.qemu.stop(grace=0)
-
-
-async def follow(monitor: Monitor, vm: Vm, watch: Watch) -> None:
-    """Log QEMU's events, and keep the state file and `watch` true."""
-    async for event in monitor.events():
-        name, data = event["event"], event.get("data", {})
-        notice(name, data)
-        match name:
-            case "SHUTDOWN":
-                watch.reason = data["reason"]
-            case "RESUME" if not watch.stopping:
-                state.write(vm.run_dir, Phase.RUNNING)
-            case "STOP" if not watch.stopping and watch.reason is None:
-                state.write(vm.run_dir, Phase.PAUSED)
+    async def _follow(self, monitor: Monitor) -> None:
+        """Log QEMU's events, and keep the state file true."""
+        async for event in monitor.events():
+            name, data = event["event"], event.get("data", {})
+            notice(name, data)
+            match name:
+                case "SHUTDOWN":
+                    self._reason = data["reason"]
+                case "RESUME" if not self._stopping:
+                    state.write(self.vm.run_dir, Phase.RUNNING)
+                case "STOP" if not self._stopping and self._reason is None:
+                    state.write(self.vm.run_dir, Phase.PAUSED)
 
 
 def notice(name: str, data: Mapping[str, Any]) -> None:

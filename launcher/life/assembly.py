@@ -1,0 +1,112 @@
+"""Facts → the guest's config drive and QEMU's parts. Pure."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.access import console, vnc
+from launcher.host.storage import Aio
+from launcher.life.facts import Facts
+from launcher.machine.devices import Fd, FwCfg, Machine, Nic, PetDisk, RawDisk, Seed
+from launcher.net.topology import PREFIX
+from launcher.seed import ignition, tree
+from launcher.seed.metadata import Identity
+from launcher.seed.network import StaticNetwork
+from launcher.seed.tree import NOCLOUD_LABEL, OPENSTACK_LABEL, Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Handles:
+    """What QEMU holds on to: inherited descriptors, or paths and names that stand for them."""
+
+    monitor: Fd | Path
+    tap: Fd | str
+    vhost: Fd | None
+    console_log: Fd | Path | None
+
+    def inherited(self) -> list[int]:
+        """The numbers of those that are descriptors."""
+        each = (self.monitor, self.tap, self.vhost, self.console_log)
+        return [handle.number for handle in each if isinstance(handle, Fd)]
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """How the drives are opened; `direct` has the paths that open past the page cache."""
+
+    base: Path
+    aio: Aio
+    direct: frozenset[Path]
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """The config drive before it is an image."""
+
+    label: str
+    tree: Tree
+    path: Path
+
+
+def agent_path(run_dir: Path) -> Path:
+    return run_dir / "agent.sock"
+
+
+def drive(facts: Facts) -> Drive | None:
+    """The config drive's content; None where none is wanted."""
+    settings = facts.settings
+    identity = Identity(settings.vm_name, facts.pet.uuid)
+    given = (identity, facts.inputs.metadata, facts.inputs.userdata, static_network(facts))
+    path = settings.run_dir / "seed.iso"
+    match settings.config_drive:
+        case "openstack":
+            return Drive(OPENSTACK_LABEL, tree.openstack(*given), path)
+        case "nocloud":
+            return Drive(NOCLOUD_LABEL, tree.nocloud(*given), path)
+        case "none":
+            return None
+
+
+def static_network(facts: Facts) -> StaticNetwork | None:
+    """The network in writing, which a guest needs only where no DHCP server tells it."""
+    network = facts.topology
+    if network.dhcp:
+        return None
+    return StaticNetwork(
+        mac=network.vm_mac,
+        address=network.vm_address,
+        prefix=PREFIX,
+        gateway=network.gateway,
+        mtu=network.mtu,
+        name_servers=tuple(str(each) for each in network.dns),
+        search=network.search,
+    )
+
+
+def machine(facts: Facts, storage: Storage, handles: Handles) -> Machine:
+    """The VM's parts."""
+    settings, network = facts.settings, facts.topology
+    overlay = facts.pet.place.disk
+    seed = drive(facts)
+    screen = vnc.server(network.pod_address, settings.vnc_password_file, settings.run_dir)
+    config = facts.inputs.ignition
+    return Machine(
+        name=settings.vm_name,
+        uuid=facts.pet.uuid,
+        cpus=settings.vm_cpus,
+        memory=settings.vm_memory,
+        accelerator=facts.accelerator.accelerator,
+        pet=PetDisk(overlay, storage.base, overlay in storage.direct, storage.aio),
+        disks=tuple(
+            RawDisk(each.path, each.is_block, each.path in storage.direct, storage.aio)
+            for each in facts.disks
+        ),
+        seed=Seed(seed.path, settings.config_drive_bus) if seed else None,
+        nic=Nic(network.vm_mac, network.mtu, handles.tap, handles.vhost),
+        monitor=handles.monitor,
+        console=console.socket_path(settings.run_dir),
+        console_log=handles.console_log,
+        agent=agent_path(settings.run_dir),
+        vnc=None if settings.no_vnc else screen,
+        fw_cfg=tuple(FwCfg(name, config) for name in ignition.FW_CFG_NAMES) if config else (),
+        arguments=facts.arguments,
+    )

@@ -1,0 +1,96 @@
+"""Everything a start depends on, read and checked before anything is done."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from launcher.access import vnc
+from launcher.disk import extra, pet, plan
+from launcher.disk.extra import ExtraDisk
+from launcher.disk.place import Place
+from launcher.disk.plan import PetPlan
+from launcher.host import accelerator
+from launcher.host.accelerator import Choice
+from launcher.host.errors import SettingsError
+from launcher.image import store
+from launcher.image.base import Base
+from launcher.net import pod, topology
+from launcher.net.topology import Topology
+from launcher.seed import inputs
+from launcher.seed.inputs import Inputs
+from launcher.settings.table import Settings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """`arguments`: the user's own for QEMU. `vnc_password`: None where none is asked for.
+
+    `pet` is what would be done about the pet; without its base for a pet that is new and whose
+    image has not been fetched.
+    """
+
+    settings: Settings
+    arguments: tuple[str, ...]
+    accelerator: Choice
+    inputs: Inputs
+    vnc_password: bytes | None
+    disks: tuple[ExtraDisk, ...]
+    pet: PetPlan
+    topology: Topology
+
+    def with_base(self, base: Base) -> PetPlan:
+        """The plan for the pet, now that its base is there.
+
+        :raise SettingsError: when the base is larger than VM_DISK_SIZE.
+        """
+        return plan.plan(
+            self.settings,
+            self.pet.found,
+            base,
+            wanted_uuid=self.inputs.wanted_uuid,
+            draw=lambda: self.pet.uuid,
+        )
+
+
+def look(settings: Settings, arguments: tuple[str, ...]) -> Facts:
+    """Read all that there is, and change nothing.
+
+    :raise SettingsError: with the problems of all inputs at once.
+    :raise LauncherError: of the kind that fits, for what is no setting's fault.
+    """
+    problems: list[str] = []
+
+    def checked(read: Callable[[], T]) -> T | None:
+        try:
+            return read()
+        except SettingsError as err:
+            problems.extend(err.problems)
+            return None
+
+    choice = accelerator.choose(settings.accel)
+    given = checked(lambda: inputs.read(settings))
+    password = checked(lambda: vnc.read_password(settings.vnc_password_file))
+    found = pet.find(Place(settings.pet_dir, settings.vm_name))
+    if found.record:
+        base = store.load(settings.shared_dir, found.record.base_digest)
+    else:
+        base = store.find(settings)
+    wanted = given.wanted_uuid if given else None
+    planned = checked(lambda: plan.plan(settings, found, base, wanted_uuid=wanted))
+    network = pod.read()
+    mac = planned.mac if planned else ""
+    laid_out = checked(lambda: topology.make(settings, network, mac)) if planned else None
+    if problems or not given or not planned or not laid_out:
+        raise SettingsError(problems)
+    return Facts(
+        settings=settings,
+        arguments=arguments,
+        accelerator=choice,
+        inputs=given,
+        vnc_password=password,
+        disks=extra.find(settings.volumes_dir, settings.disks_dir),
+        pet=planned,
+        topology=laid_out,
+    )

@@ -1,0 +1,97 @@
+"""All that `startvm` would do, worked out without doing any of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.host import storage
+from launcher.life import assembly
+from launcher.life.assembly import Handles, Storage
+from launcher.life.facts import Facts, look
+from launcher.machine import qemu
+from launcher.net import dnsmasq, links
+from launcher.net.nat import backend, plan
+from launcher.settings.load import redact
+from launcher.settings.table import Settings
+
+# Where an argv that can be pasted has its monitor; startvm's own is a socket pair.
+MONITOR = "monitor.sock"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`image`, `pet`, `links`: a line for each step. `nat`: the rules in the backend's language.
+    `files`: path → content, as far as it is text. `qemu`: the argv."""
+
+    accelerator: str
+    notices: tuple[str, ...]
+    image: str
+    pet: tuple[str, ...]
+    links: tuple[str, ...]
+    nat_backend: str
+    nat: str
+    files: dict[str, str]
+    qemu: tuple[str, ...]
+
+
+def make(settings: Settings, arguments: tuple[str, ...]) -> Plan:
+    """Plan with the settings and the pod as they are.
+
+    :raise LauncherError: whatever `startvm` would refuse before it changes anything.
+    """
+    facts = look(settings, arguments)
+    rules = plan.rules(facts.topology)
+    choice = backend.choose(settings.nat_backend, rules)
+    return Plan(
+        accelerator=f"{facts.accelerator.accelerator}: {facts.accelerator.reason}",
+        notices=tuple(filter(None, (facts.pet.notice, *facts.topology.notices))),
+        image=image(facts),
+        pet=facts.pet.words(),
+        links=links.link_plan(facts.topology),
+        nat_backend=f"{choice.backend}: {choice.reason}",
+        nat=backend.render(choice, rules),
+        files=files(facts),
+        qemu=tuple(argv(facts)),
+    )
+
+
+def image(facts: Facts) -> str:
+    """One line on where the base comes from."""
+    settings = facts.settings
+    if facts.pet.base:
+        return f"use the base {facts.pet.base.path}, made of {facts.pet.base.source}"
+    return f"fetch {redact(settings.img_source or settings.img_target)} to {settings.shared_dir}"
+
+
+def files(facts: Facts) -> dict[str, str]:
+    """What would be written below RUN_DIR, and the files on the config drive."""
+    run_dir = facts.settings.run_dir
+    written = {}
+    if facts.topology.needs_dnsmasq:
+        written[str(dnsmasq.config_path(run_dir))] = dnsmasq.config(facts.topology, run_dir)
+    drive = assembly.drive(facts)
+    for file in drive.tree if drive else ():
+        # User-data may hold secrets, and is nobody's but the guest's to read.
+        is_users = file.content == facts.inputs.userdata
+        text = f"({len(file.content)} bytes of user-data)" if is_users else file.content.decode()
+        written[f"{drive.path}:/{file.path}" if drive else ""] = text
+    return written
+
+
+def argv(facts: Facts) -> list[str]:
+    """QEMU's command line with names in the place of the descriptors that startvm passes on, so
+    that it can be pasted into a shell once the links are made."""
+    run_dir = facts.settings.run_dir
+    handles = Handles(
+        monitor=run_dir / MONITOR,
+        tap=facts.topology.port,
+        vhost=None,
+        console_log=Path("/dev/stdout"),
+    )
+    base = facts.pet.base.path if facts.pet.base else facts.settings.shared_dir / "the-base.qcow2"
+    overlay = facts.pet.place.disk
+    known = [path for path in (overlay, *(each.path for each in facts.disks)) if path.exists()]
+    direct = frozenset(path for path in known if storage.supports_direct(path))
+    # A pet that is still to be made will be like the folder it is made in: on a disk.
+    direct |= frozenset() if overlay.exists() else {overlay}
+    aio = storage.choose_aio(direct=True)
+    return qemu.argv(assembly.machine(facts, Storage(base, aio, direct), handles))

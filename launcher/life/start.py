@@ -1,0 +1,161 @@
+"""Start the VM, and take everything down again after it: the one ExitStack.
+
+What costs time is done where nobody waits for it. QEMU is started as soon as the descriptors it
+inherits are open; it initialises while the config drive is filled, the links and the NAT rules
+are made and the libraries for all that are imported. Only then is it told to run.
+"""
+
+import logging
+import signal
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launcher.access import console, vnc
+from launcher.disk import pet
+from launcher.host import storage
+from launcher.host.errors import StorageError
+from launcher.host.log import step
+from launcher.host.process import Child, spawn
+from launcher.image import fetch
+from launcher.image.base import Base
+from launcher.life import assembly, state
+from launcher.life.assembly import Handles, Storage
+from launcher.life.facts import Facts, look
+from launcher.life.outcome import Outcome, outcome
+from launcher.life.state import Phase
+from launcher.machine import qemu
+from launcher.machine.devices import Fd
+from launcher.machine.options import paste
+from launcher.net import dnsmasq, links, tap
+from launcher.net.nat import backend, conntrack, plan
+from launcher.seed import iso
+from launcher.settings.table import Settings
+
+if TYPE_CHECKING:
+    from launcher.life.service import Service
+
+logger = logging.getLogger("startvm")
+
+
+def start(settings: Settings, arguments: tuple[str, ...]) -> int:
+    """Start the VM and stay with it to its end. Returns the exit code.
+
+    :raise LauncherError: when it cannot be started; nothing that was set up is left.
+    """
+    facts = look(settings, arguments)
+    choice = facts.accelerator
+    logger.info("running with %s: %s", choice.accelerator.upper(), choice.reason)
+    for notice in filter(None, (facts.pet.notice, *facts.topology.notices)):
+        logger.warning("%s", notice)
+    make_run_dir(settings.run_dir)
+    state.write(settings.run_dir, Phase.STARTING)
+    with ExitStack() as stack:
+        result = run(facts, stack)
+    report(result)
+    if result.stay:
+        stay_off(settings.run_dir, result)
+    return result.exit_code
+
+
+def make_run_dir(run_dir: Path) -> None:
+    """Only we may look into it: whoever reaches the monitor or the console has the VM."""
+    try:
+        run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        run_dir.chmod(0o700)
+    except OSError as err:
+        raise StorageError(f"RUN_DIR={str(run_dir)!r} cannot be made: {err.strerror}") from err
+
+
+def run(facts: Facts, stack: ExitStack) -> Outcome:
+    """From what was found to the end of QEMU; what it needs is left on `stack`."""
+    settings = facts.settings
+    base = facts.pet.base or fetch.ensure(settings)
+    with step(logger, "the pet's disk"):
+        pet.apply(facts.with_base(base))
+    seed = assembly.drive(facts)
+    if seed:
+        iso.reserve(seed.path, iso.capacity(seed.tree))
+    if facts.vnc_password:
+        vnc.write_password(facts.vnc_password, settings.run_dir)
+    monitor, child = launch(facts, base, stack)
+
+    def prepare() -> "list[Service]":
+        if seed:
+            with step(logger, "the config drive"):
+                iso.write(seed.tree, seed.label, seed.path)
+        with step(logger, "the network"):
+            return connect(facts, stack)
+
+    # The event loop and the QMP library are imported while QEMU initialises.
+    from launcher.life.supervisor import Vm, supervise
+
+    vm = Vm(
+        name=settings.vm_name,
+        qemu=child,
+        monitor=monitor,
+        agent_socket=assembly.agent_path(settings.run_dir),
+        run_dir=settings.run_dir,
+        stop_timeout=settings.stop_timeout,
+    )
+    end = supervise(vm, prepare)
+    return outcome(end, settings.on_poweroff, settings.on_crash)
+
+
+def launch(facts: Facts, base: Base, stack: ExitStack) -> tuple[socket.socket, Child]:
+    """Start QEMU, paused. Returns our end of its monitor, and QEMU."""
+    ours, theirs = socket.socketpair()
+    with theirs, ExitStack() as until_started:
+        # QEMU's copy of it is what keeps the device: it goes with QEMU, however that ends.
+        device = until_started.enter_context(tap.open_tap(facts.topology.port))
+        log = until_started.enter_context(console.log_to_stdout())
+        handles = Handles(
+            monitor=Fd(theirs.fileno()),
+            tap=Fd(device.fd),
+            vhost=Fd(device.vhost_fd) if device.vhost_fd is not None else None,
+            console_log=Fd(log),
+        )
+        machine = assembly.machine(facts, how_to_open(facts, base.path), handles)
+        argv = qemu.argv(machine)
+        logger.debug("QEMU's command line: %s", paste(argv))
+        child = stack.enter_context(
+            spawn("qemu", argv, pass_fds=handles.inherited(), capture_stderr=True)
+        )
+    return ours, child
+
+
+def how_to_open(facts: Facts, base: Path) -> Storage:
+    """Find out which drives open past the page cache, and how QEMU may wait for them."""
+    paths = [facts.pet.place.disk, *(each.path for each in facts.disks)]
+    direct = frozenset(path for path in paths if storage.supports_direct(path))
+    return Storage(base, storage.choose_aio(direct=len(direct) == len(paths)), direct)
+
+
+def connect(facts: Facts, stack: ExitStack) -> "list[Service]":
+    """Lead the pod's network to the VM; undone with `stack`. Returns what has to keep running."""
+    network, run_dir = facts.topology, facts.settings.run_dir
+    stack.enter_context(links.apply(network))
+    stack.enter_context(backend.apply(facts.settings.nat_backend, plan.rules(network)))
+    conntrack.forget_stale(network)
+    if not network.needs_dnsmasq:
+        return []
+    from launcher.life.service import Service
+
+    debug = facts.settings.log_level == "debug"
+    child = stack.enter_context(dnsmasq.start(network, run_dir, debug=debug))
+    return [Service(child, dnsmasq.argv(run_dir))]
+
+
+def report(result: Outcome) -> None:
+    """Say how it ended, as loudly as it is bad."""
+    text = f"{result.text} (hint: {result.hint})" if result.hint else result.text
+    logger.log(logging.ERROR if result.exit_code else logging.INFO, "%s", text)
+
+
+def stay_off(run_dir: Path, result: Outcome) -> None:
+    """Keep the container up with the VM off until we are told to stop."""
+    state.write(run_dir, Phase.OFF, result.text)
+    logger.info("the VM stays off; restart the container to start it again")
+    # Blocked since the VM ended, so one that came meanwhile is still pending.
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
