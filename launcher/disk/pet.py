@@ -113,18 +113,12 @@ def _create(plan: PetPlan, base: Base) -> PetRecord:
         source=plan.source,
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )
-    try:
-        with explained(f"making the pet {place.disk}", place.folder):
-            place.new_disk.unlink(missing_ok=True)
-            process.run(create_argv(place, base, plan.size or base.virtual_size))
-            sync(place.new_disk)
-        records.save(place, record)
-    except BaseException:
-        # Once there is a record the new disk is worth keeping.
-        if not place.record.exists():
-            with suppress(OSError):
-                place.new_disk.unlink(missing_ok=True)
-        raise
+    with explained(f"making the pet {place.disk}", place.folder):
+        # What a crash left may be a link, or still be written to.
+        place.new_disk.unlink(missing_ok=True)
+        process.run(create_argv(place, base, plan.size or base.virtual_size))
+        sync(place.new_disk)
+    records.save(place, record)
     _finish(place)
     return record
 

@@ -84,7 +84,8 @@ def explain(err: OSError | CommandFailed, doing: str, folder: Path) -> LauncherE
         )
     if number in FULL:
         return StorageError(
-            f"{doing}: {folder} is full{_space(folder)}", hint="the pet's volume has to grow"
+            f"{doing}: there is too little space in {folder}{_space(folder)}",
+            hint="the pet's volume has to grow",
         )
     if number in FORBIDDEN:
         return RightMissing(

@@ -178,7 +178,7 @@ def _kept(
         uuid=record.uuid,
         mac=record.mac,
         base=base,
-        size=size if is_larger else disk.virtual_size,
+        size=size or disk.virtual_size,
         grow_from=disk.virtual_size if is_larger else None,
         source=record.source,
         notice=_notice(settings, record),

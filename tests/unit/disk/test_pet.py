@@ -63,11 +63,12 @@ def test_volume_that_is_not_mounted(place: Place) -> None:
         pet.find(Place(place.folder / "missing", "web-3"))
 
 
-def test_ready_pet_needs_no_program(place: Place) -> None:
+def test_ready_pet_needs_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     records.save(place, record())
     place.disk.write_bytes(header_bytes())
     before = {each.name: each.stat() for each in place.folder.iterdir()}
     decided = plan(settings(PET_DIR=str(place.folder)), pet.find(place), base())
+    monkeypatch.setattr("fcntl.flock", lambda *_: pytest.fail("the volume was locked"))
     assert pet.apply(decided) == pet.Pet(record(), place.disk, 10 * GIB)
     assert {each.name: each.stat() for each in place.folder.iterdir()} == before
 

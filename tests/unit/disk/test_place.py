@@ -22,9 +22,9 @@ def said(words: str) -> CommandFailed:
 @pytest.mark.parametrize(
     ("failure", "kind", "words"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), StorageError, "is full: "),
-        (OSError(errno.EDQUOT, "Disk quota exceeded"), StorageError, "is full: "),
-        (said("qemu-img: a: No space left on device"), StorageError, "is full: "),
+        (OSError(errno.ENOSPC, "No space left on device"), StorageError, "too little space in "),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), StorageError, "too little space in "),
+        (said("qemu-img: a: No space left on device"), StorageError, "too little space in "),
         (OSError(errno.EROFS, "Read-only file system"), RightMissing, "PET_DIR="),
         (PermissionError(errno.EACCES, "Permission denied"), RightMissing, "fsGroup"),
         (said("qemu-img: a: Permission denied"), RightMissing, "read-write"),

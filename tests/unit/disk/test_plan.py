@@ -92,10 +92,11 @@ def test_growth_is_told() -> None:
     ("found", "wanted", "least"),
     [
         (Found(), "1G", 2 * GIB),
+        (Found(), str(2 * GIB - 512), 2 * GIB),
         (USED, "9G", 10 * GIB),
         (USED, str(10 * GIB - 512), 10 * GIB),
     ],
-    ids=["new", "kept", "by a sector"],
+    ids=["new", "new, by a sector", "kept", "kept, by a sector"],
 )
 def test_smaller_size_is_refused_with_both_sizes(found: Found, wanted: str, least: int) -> None:
     size = {"1G": GIB, "9G": 9 * GIB}.get(wanted) or int(wanted)

@@ -43,7 +43,7 @@ def test_failed_save_leaves_the_old_record(place: Place, monkeypatch: pytest.Mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(StorageError, match="is full"):
+    with pytest.raises(StorageError, match="too little space"):
         records.save(place, record(mac="06:fe:09:09:09:09"))
     assert records.load(place) == record()
 
