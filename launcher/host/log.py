@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+LIBRARIES = ("asyncio", "pyroute2", "qemu.qmp", "urllib3")
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -47,13 +48,16 @@ def configure(level: str, form: str) -> None:
     level = level.lower() if level.lower() in LEVELS else "info"
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form.lower() == "json" else TextFormatter())
+    handler.addFilter(_is_ours)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    if level != "debug":
-        # Libraries tell at "info" what only we need to know; their warnings still count.
-        for library in ("urllib3", "asyncio", "qemu", "pyroute2"):
-            logging.getLogger(library).setLevel(logging.WARNING)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether a line is worth a reader's time. What libraries tell below a warning is about
+    themselves; a filter stands where their own ideas of a level cannot change it."""
+    return record.levelno >= logging.WARNING or not record.name.startswith(LIBRARIES)
 
 
 @contextmanager

@@ -8,8 +8,10 @@ from launcher.life import assembly
 from launcher.life.assembly import Handles, Storage
 from launcher.life.facts import Facts, look
 from launcher.machine import qemu
-from launcher.net import dnsmasq, links
-from launcher.net.nat import backend, plan
+from launcher.net import dnsmasq
+from launcher.net.describe import Description, describe
+from launcher.net.nat import backend
+from launcher.net.nat.plan import rules
 from launcher.settings.load import redact
 from launcher.settings.table import Settings
 
@@ -39,17 +41,17 @@ def make(settings: Settings, arguments: tuple[str, ...]) -> Plan:
     :raise LauncherError: whatever `startvm` would refuse before it changes anything.
     """
     facts = look(settings, arguments)
-    rules = plan.rules(facts.topology)
-    choice = backend.choose(settings.nat_backend, rules)
+    choice = backend.choose(settings.nat_backend, rules(facts.topology))
+    network = describe(facts.topology, choice, settings.run_dir)
     return Plan(
         accelerator=f"{facts.accelerator.accelerator}: {facts.accelerator.reason}",
-        notices=tuple(filter(None, (facts.pet.notice, *facts.topology.notices))),
+        notices=tuple(filter(None, (facts.pet.notice, *network.notices))),
         image=image(facts),
         pet=facts.pet.words(),
-        links=links.link_plan(facts.topology),
+        links=network.links,
         nat_backend=f"{choice.backend}: {choice.reason}",
-        nat=backend.render(choice, rules),
-        files=files(facts),
+        nat=network.nat,
+        files=files(facts, network),
         qemu=tuple(argv(facts)),
     )
 
@@ -62,12 +64,12 @@ def image(facts: Facts) -> str:
     return f"fetch {redact(settings.img_source or settings.img_target)} to {settings.shared_dir}"
 
 
-def files(facts: Facts) -> dict[str, str]:
+def files(facts: Facts, network: Description) -> dict[str, str]:
     """What would be written below RUN_DIR, and the files on the config drive."""
     run_dir = facts.settings.run_dir
     written = {}
-    if facts.topology.needs_dnsmasq:
-        written[str(dnsmasq.config_path(run_dir))] = dnsmasq.config(facts.topology, run_dir)
+    if network.dnsmasq_conf:
+        written[str(dnsmasq.config_path(run_dir))] = network.dnsmasq_conf
     drive = assembly.drive(facts)
     for file in drive.tree if drive else ():
         # User-data may hold secrets, and is nobody's but the guest's to read.

@@ -53,13 +53,14 @@ def _dns(topology: Topology) -> list[str]:
 
 def _dhcp(topology: Topology, run_dir: Path) -> list[str]:
     options = {
-        "netmask": str(topology.netmask),
-        "router": str(topology.gateway),
-        "dns-server": ",".join(str(server) for server in topology.dns),
-        "hostname": topology.vm_name,
-        "domain-name": topology.search[0] if topology.search else "",
-        "domain-search": ",".join(topology.search),
-        "mtu": str(topology.mtu),
+        "option:netmask": str(topology.netmask),
+        "option:router": str(topology.gateway),
+        "option:dns-server": ",".join(str(server) for server in topology.dns),
+        # Host name, which dnsmasq has a name for but does not take it by that.
+        "12": topology.vm_name,
+        "option:domain-name": topology.search[0] if topology.search else "",
+        "option:domain-search": ",".join(topology.search),
+        "option:mtu": str(topology.mtu),
     }
     return [
         # Whether the address is free is no question here, and asking (ICMP) needs NET_RAW.
@@ -68,7 +69,7 @@ def _dhcp(topology: Topology, run_dir: Path) -> list[str]:
         f"dhcp-leasefile={run_dir / 'dnsmasq.leases'}",
         f"dhcp-range={topology.vm_address},static,{topology.netmask},infinite",
         f"dhcp-host={topology.vm_mac},{topology.vm_address},infinite",
-        *(f"dhcp-option=option:{name},{value}" for name, value in options.items() if value),
+        *(f"dhcp-option={name},{value}" for name, value in options.items() if value),
     ]
 
 
