@@ -1,0 +1,103 @@
+"""Leads a pod's network to its VM, as startvm does, and waits: the program under test.
+
+Run inside of the pod's namespace as `python -m tests.netns.podnet`. Settings come from the
+environment. It prints a line of JSON once everything is in force, and takes it down again when
+its stdin ends. What it is told besides stands in variables of its own:
+
+PODNET_TAP=1          open a real tap (otherwise tap0 is there already)
+PODNET_ENTER=n        go no further than the n-th resource
+PODNET_DIE_AFTER=n    die of SIGKILL right after the n-th change of the machine
+"""
+
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
+
+from launcher.host import process, rtnetlink
+from launcher.host.container import Container
+from launcher.host.errors import LauncherError
+from launcher.net import dnsmasq, links, pod, tap, topology
+from launcher.net.nat import backend, conntrack, plan
+from launcher.settings.load import Surroundings, load
+
+MAC = "06:fe:00:00:00:01"
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.DEBUG, format="%(levelname)s %(message)s")
+    settings = load(os.environ, Surroundings(Container(hostname="pet-0")))
+    try:
+        network = pod.read()
+        planned = topology.make(settings, network, MAC)
+        if after := int(os.environ.get("PODNET_DIE_AFTER", "0")):
+            die_after(after)
+        rules = plan.rules(planned)
+        times: dict[str, float] = {}
+        resources: dict[str, Callable[[], AbstractContextManager[object]]] = {
+            "links": lambda: links.apply(planned),
+            "nat": lambda: backend.apply(settings.nat_backend, rules),
+            "flows": lambda: forgetting(planned),
+        }
+        if planned.needs_dnsmasq:
+            resources["dnsmasq"] = lambda: dnsmasq.start(planned, settings.run_dir)
+        if os.environ.get("PODNET_TAP"):
+            resources = {"tap": lambda: tap.open_tap(planned.port), **resources}
+        last = int(os.environ.get("PODNET_ENTER", len(resources)))
+        with ExitStack() as stack:
+            for name, enter in list(resources.items())[:last]:
+                begun = time.monotonic()
+                stack.enter_context(enter())
+                times[name] = round((time.monotonic() - begun) * 1000, 1)
+            print(json.dumps({"times": times, "notices": planned.notices}), flush=True)
+            sys.stdin.read()
+    except LauncherError as err:
+        logging.getLogger("podnet").error("%s", err)
+        return err.exit_code
+    return 0
+
+
+@contextmanager
+def forgetting(planned: topology.Topology) -> Iterator[None]:
+    conntrack.forget_stale(planned)
+    yield
+
+
+def die_after(number: int) -> None:
+    """Count what changes the machine, and die as if by the kernel's hand after `number` of it."""
+    from pyroute2 import IPRoute
+
+    done = 0
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            nonlocal done
+            result = function(*args, **kwargs)
+            done += 1
+            if done == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        return wrapper
+
+    # IPRoute makes its calls up as they are asked for.
+    find: Any = vars(IPRoute)["__getattr__"]
+
+    def find_counted(self: IPRoute, name: str) -> Any:
+        found = find(self, name)
+        return counted(found) if name in ("link", "addr", "brport") else found
+
+    setattr(IPRoute, "__getattr__", find_counted)  # noqa: B010
+    for name in ("switch", "give_no_ipv6_address"):
+        setattr(rtnetlink, name, counted(getattr(rtnetlink, name)))
+    for name in ("run", "spawn"):
+        setattr(process, name, counted(getattr(process, name)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
