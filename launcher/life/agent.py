@@ -14,8 +14,10 @@ async def shut_down(socket: Path, timeout: float) -> bool:
     """Ask the agent to power the guest off. True if an agent is there and took the order.
 
     An agent that is not there never answers, so it is first asked to show itself, within
-    `timeout` seconds. The order itself is not answered when it succeeds.
+    `timeout` seconds. The order itself is answered only when it is refused, for which the agent
+    has the rest of that time. Whatever else the guest says at its end of the port means no.
     """
+    ordered = False
     try:
         async with asyncio.timeout(timeout):
             reader, writer = await asyncio.open_unix_connection(socket)
@@ -25,10 +27,14 @@ async def shut_down(socket: Path, timeout: float) -> bool:
                 order = {"execute": "guest-shutdown", "arguments": {"mode": "powerdown"}}
                 writer.write(json.dumps(order).encode() + b"\n")
                 await writer.drain()
-                return True
+                ordered = True
+                answer = await reader.readline()
+                return b'"error"' not in answer
             finally:
                 writer.close()
-    except (OSError, TimeoutError, asyncio.IncompleteReadError, ValueError):
+    except (OSError, TimeoutError):
+        return ordered
+    except (EOFError, ValueError, RecursionError, asyncio.LimitOverrunError):
         return False
 
 
@@ -39,4 +45,4 @@ async def _is_there(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
     await writer.drain()
     await reader.readuntil(FRESH)
     answer = json.loads(await reader.readline())
-    return bool(answer.get("return") == number)
+    return isinstance(answer, dict) and answer.get("return") == number

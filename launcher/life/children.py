@@ -42,10 +42,21 @@ async def relay(child: Child) -> tuple[str, ...]:
         lambda: asyncio.StreamReaderProtocol(reader), pipe
     )
     try:
-        while line := await reader.readline():
+        while line := await _line(reader):
             text = line.decode(errors="replace").rstrip()
             kept.append(text)
             logger.info("%s", text)
     finally:
         transport.close()
     return tuple(kept)
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    """The next line; empty at the end. What is too long for one comes in pieces: a pipe that
+    nobody empties would stop the child."""
+    try:
+        return await reader.readuntil(b"\n")
+    except asyncio.IncompleteReadError as err:
+        return err.partial
+    except asyncio.LimitOverrunError as err:
+        return await reader.readexactly(err.consumed)

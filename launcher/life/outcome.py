@@ -15,12 +15,14 @@ class End:
     """What was seen of QEMU's end.
 
     `status`: exit status, negative for a signal. `reason`: that of QMP's last SHUTDOWN event, as
-    QAPI's ShutdownCause has them. `asked`: whether we had been told to stop. `forced`: whether
-    the guest had to be cut off. `words`: the last lines of QEMU's stderr.
+    QAPI's ShutdownCause has them. `ran`: whether the guest ever did. `asked`: whether we had been
+    told to stop. `forced`: whether the guest had to be cut off. `words`: the last lines of QEMU's
+    stderr.
     """
 
     status: int
     reason: str | None
+    ran: bool
     asked: bool
     forced: bool
     words: tuple[str, ...] = ()
@@ -38,6 +40,8 @@ class Outcome:
 
 def outcome(end: End, on_poweroff: Policy, on_crash: Policy) -> Outcome:
     """Judge `end` by the two policies."""
+    if end.asked and not end.ran:
+        return Outcome(os.EX_OK, False, "told to stop before the guest had started")
     if end.asked and end.forced:
         return Outcome(
             os.EX_SOFTWARE,
@@ -48,9 +52,11 @@ def outcome(end: End, on_poweroff: Policy, on_crash: Policy) -> Outcome:
         )
     if end.status != 0:
         return died(end)
-    if end.asked:
-        return Outcome(os.EX_OK, False, "the guest has shut down")
     match end.reason:
+        case "guest-panic" if end.asked:
+            return Outcome(os.EX_SOFTWARE, False, "the guest panicked while it shut down")
+        case _ if end.asked:
+            return Outcome(os.EX_OK, False, "the guest has shut down")
         case "guest-panic":
             stay = on_crash == "stay"
             return Outcome(os.EX_SOFTWARE, stay, f"the guest panicked; ON_CRASH={on_crash}")

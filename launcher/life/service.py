@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from launcher.host.errors import LauncherError
 from launcher.host.process import Child, spawn
 from launcher.life.children import end_of, relay
 
@@ -31,17 +32,21 @@ async def keep(service: Service) -> None:
     The guest lives on without it for as long as its lease lasts, so its end is not the VM's.
     """
     loop = asyncio.get_running_loop()
-    name = service.child.name
-    begun = loop.time()
-    status = await _watch(service.child)
-    pause = FIRST_PAUSE
+    name, pause, begun = service.child.name, FIRST_PAUSE, loop.time()
+    how = f"ended with status {await _watch(service.child)}"
     while True:
-        pause = FIRST_PAUSE if loop.time() - begun > GOOD_RUN else min(pause * 2, LONGEST_PAUSE)
-        logger.error("%s ended with status %d; starting it again in %.1f s", name, status, pause)
+        if loop.time() - begun > GOOD_RUN:
+            pause = FIRST_PAUSE
+        logger.error("%s %s; starting it again in %.1f s", name, how, pause)
         await asyncio.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
         begun = loop.time()
-        with spawn(name, service.argv, capture_stderr=True) as child:
-            status = await _watch(child)
+        try:
+            with spawn(name, service.argv, capture_stderr=True) as child:
+                how = f"ended with status {await _watch(child)}"
+        except (LauncherError, OSError) as err:
+            # Out of memory or of processes, say; that may pass.
+            how = f"does not start: {err}"
 
 
 async def _watch(child: Child) -> int:

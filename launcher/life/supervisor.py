@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from signal import SIG_BLOCK, SIGINT, SIGTERM, pthread_sigmask
+from signal import SIG_BLOCK, SIGINT, SIGKILL, SIGTERM, pthread_sigmask
 from socket import socket
 from typing import Any, TypeVar
 
@@ -65,7 +65,9 @@ class Supervision:
     def __init__(self, vm: Vm) -> None:
         self.vm = vm
         self._ended = asyncio.Event()
+        self._closed = asyncio.Event()
         self._orders: asyncio.Queue[None] = asyncio.Queue()
+        self._ran = False
         self._stopping = False
         self._forced = False
         self._reason: str | None = None
@@ -73,18 +75,20 @@ class Supervision:
         self._monitor: Monitor | None = None
 
     async def meet(self) -> bool:
-        """Connect to QEMU's monitor. False if QEMU ended instead of answering."""
+        """Connect to QEMU's monitor. False if QEMU ended instead of answering, or was told to."""
         loop = asyncio.get_running_loop()
         for number in ORDERS:
             loop.add_signal_handler(number, self._orders.put_nowait, None)
         self._words = self._begin(relay(self.vm.qemu))
         self._ending = self._begin(end_of(self.vm.qemu))
         self._ending.add_done_callback(lambda _: self._ended.set())
+        impatience = self._begin(self._kill_when_told())
         with suppress(MonitorLost):
             self._monitor = await self._tasks.enter_async_context(connect(self.vm.monitor))
             self._following = self._begin(self._follow(self._monitor))
             logger.debug("the monitor answers")
-        return self._monitor is not None
+        impatience.cancel()
+        return self._monitor is not None and not self._stopping
 
     async def live(self, services: Sequence[Service]) -> End:
         """From `cont` to the end of QEMU."""
@@ -93,9 +97,17 @@ class Supervision:
                 self._begin(keep(each))
             with suppress(MonitorLost):
                 await self._run(self._monitor)
-            await self._following
         status = await self._last_breath()
-        return End(status, self._reason, self._stopping, self._forced, await self._words)
+        if self._monitor:
+            await self._following
+        return End(
+            status=status,
+            reason=self._reason,
+            ran=self._ran,
+            asked=self._stopping,
+            forced=self._forced,
+            words=await self._words,
+        )
 
     async def leave(self) -> None:
         """End all that belongs to watching; QEMU itself is its owner's to end."""
@@ -115,25 +127,37 @@ class Supervision:
         self._tasks.push_async_callback(end)
         return task
 
+    async def _kill_when_told(self) -> None:
+        """Obey an order that comes before QEMU answers, which it may never do: its storage hangs,
+        say. The guest has not run, so there is nothing in it to lose."""
+        await self._orders.get()
+        self._stopping = True
+        self.vm.qemu.send(SIGKILL)
+
     async def _run(self, monitor: Monitor) -> None:
+        # The loop takes two rounds to learn of a signal that came while it was not running.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
         if not self._orders.empty():
             # Told to stop before the guest ran its first instruction: nothing to shut down.
             self._stopping = True
             await monitor.execute("quit")
             return
         await monitor.execute("cont")
+        self._ran = True
         logger.info("%s is running", self.vm.name)
         order = asyncio.ensure_future(self._orders.get())
-        ended = asyncio.ensure_future(self._ended.wait())
+        ends = [asyncio.ensure_future(each.wait()) for each in (self._ended, self._closed)]
         try:
-            await asyncio.wait({order, ended}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({order, *ends}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            ended.cancel()
+            for each in ends:
+                each.cancel()
         if not order.done():
             order.cancel()
             return
         self._stopping = True
-        state.write(self.vm.run_dir, Phase.STOPPING)
+        self._remember(Phase.STOPPING)
         logger.info("told to stop; the guest has %g s", self.vm.stop_timeout)
         descent = Descent(monitor, self.vm.qemu, self.vm.agent_socket, self._ended, self._orders)
         rung = await descent.run(self.vm.stop_timeout)
@@ -156,9 +180,17 @@ class Supervision:
                 case "SHUTDOWN":
                     self._reason = data["reason"]
                 case "RESUME" if not self._stopping:
-                    state.write(self.vm.run_dir, Phase.RUNNING)
+                    self._remember(Phase.RUNNING)
                 case "STOP" if not self._stopping and self._reason is None:
-                    state.write(self.vm.run_dir, Phase.PAUSED)
+                    self._remember(Phase.PAUSED)
+        self._closed.set()
+
+    def _remember(self, phase: Phase) -> None:
+        """Write the state file; a full disk is no reason to cut a guest off."""
+        try:
+            state.write(self.vm.run_dir, phase)
+        except OSError as err:
+            logger.warning("the state file cannot be written: %s", err.strerror)
 
 
 def notice(name: str, data: Mapping[str, Any]) -> None:
@@ -173,9 +205,9 @@ def notice(name: str, data: Mapping[str, Any]) -> None:
         case "BLOCK_IO_ERROR":
             full = " (no space left)" if data.get("nospace") else ""
             why = data.get("reason", "unknown reason")
-            logger.error(
-                "disk %s: %s failed: %s%s", data["node-name"], data["operation"], why, full
-            )
+            # The node has no name when the drive is empty.
+            node = data.get("node-name") or data["device"]
+            logger.error("disk %s: %s failed: %s%s", node, data["operation"], why, full)
         case "STOP":
             logger.debug("the VM is paused")
         case _:
