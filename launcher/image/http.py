@@ -151,12 +151,19 @@ def _ended(received: int, length: int | None) -> str:
 
 
 def explain(err: BaseException) -> tuple[str, bool]:
-    """Why a request failed, without its address, and whether trying again makes sense."""
+    """Why a request failed, without its address, and whether trying again makes sense.
+
+    What the system said is in the causes, and holds no address; what libraries made of it does.
+    """
     import requests
-    import urllib3
+    from urllib3 import exceptions
 
     causes = list(_causes(err))
-    if any(isinstance(cause, urllib3.exceptions.ProxyError) for cause in causes):
+
+    def is_of(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(cause, kinds) for cause in causes)
+
+    if is_of(exceptions.ProxyError, requests.exceptions.InvalidProxyURL):
         return "the proxy that HTTPS_PROXY or HTTP_PROXY names cannot be used", True
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -166,25 +173,18 @@ def explain(err: BaseException) -> tuple[str, bool]:
             return f"TLS failed ({cause.reason or 'no reason given'})", False
         if isinstance(cause, socket.gaierror):
             return f"its host name does not resolve ({cause.strerror})", True
-        if isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
-            return f"no connection within {CONNECT_TIMEOUT:.0f} s", True
-        if isinstance(cause, TimeoutError | urllib3.exceptions.ReadTimeoutError):
-            return f"nothing came for {READ_TIMEOUT:.0f} s", True
-        if isinstance(cause, ConnectionError) and cause.strerror:
-            return cause.strerror.lower(), True
-        if isinstance(cause, urllib3.exceptions.IncompleteRead):
-            return "the server closed the connection too soon", True
-        if isinstance(cause, requests.exceptions.InvalidSchema):
-            return "it leads to an address that is neither http nor https", False
-        if isinstance(
-            cause, requests.exceptions.InvalidURL | urllib3.exceptions.LocationValueError
-        ):
-            return "it leads to an address that makes no sense", False
-    for cause in causes:
-        # What the system says holds no address.
+        # A number of the system's own: libraries' errors are OSErrors, too, but have none.
         if isinstance(cause, OSError) and cause.errno and cause.strerror:
             return cause.strerror.lower(), True
-    return f"{type(causes[-1]).__name__}", True
+    if is_of(exceptions.ConnectTimeoutError):
+        return f"no connection within {CONNECT_TIMEOUT:.0f} s", True
+    if is_of(exceptions.ReadTimeoutError, TimeoutError):
+        return f"nothing came for {READ_TIMEOUT:.0f} s", True
+    if is_of(requests.exceptions.InvalidSchema):
+        return "it leads to an address that is neither http nor https", False
+    if isinstance(err, ValueError):
+        return "it leads to an address that makes no sense", False
+    return "the server closed the connection, or does not speak HTTP", True
 
 
 def _causes(err: BaseException) -> Iterator[BaseException]:

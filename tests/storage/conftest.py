@@ -1,0 +1,99 @@
+"""Real files, real qemu-img, a real HTTP server on loopback."""
+
+import os
+import random
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from launcher.host.container import Container
+from launcher.image import fetch
+from launcher.image.base import Base
+from launcher.settings.load import Surroundings, load
+from launcher.settings.table import Settings
+from tests.storage import http_server
+from tests.storage.http_server import Server
+
+MIB = 1 << 20
+
+
+def qemu_img(*argv: str | Path) -> None:
+    subprocess.run(["qemu-img", *map(str, argv)], check=True, capture_output=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A shared volume, and settings that use it."""
+
+    path: Path
+
+    def settings(self, source: str | Path | None = None, **environ: str) -> Settings:
+        given = {"SHARED_DIR": str(self.path), **environ}
+        if source is not None:
+            given["IMG_SOURCE"] = str(source)
+        return load(given, Surroundings(Container(hostname="pet-0")))
+
+    def ensure(self, source: str | Path | None = None, **environ: str) -> Base:
+        return fetch.ensure(self.settings(source, **environ))
+
+    def names(self) -> list[str]:
+        return sorted(each.name for each in self.path.iterdir())
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Volume:
+    path = tmp_path / "shared"
+    path.mkdir()
+    return Volume(path)
+
+
+@pytest.fixture
+def small_volume(tmp_path: Path) -> Iterator[Volume]:
+    """One of 8 MiB, a file system of its own."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a tmpfs needs root")
+    path = tmp_path / "small"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", path], check=True)
+    try:
+        yield Volume(path)
+    finally:
+        subprocess.run(["umount", path], check=True)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    # What this machine itself needs to reach the world must not decide how a test ends.
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "requests_ca_bundle"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    with http_server.running() as running:
+        yield running
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """A raw disk of 5 MiB, of which 3 MiB do not pack, and the same as qcow2."""
+
+    folder: Path
+
+    @property
+    def raw(self) -> Path:
+        return self.folder / "disk.img"
+
+    @property
+    def qcow2(self) -> Path:
+        return self.folder / "disk.qcow2"
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
+    made = Images(tmp_path_factory.mktemp("images"))
+    disk = bytearray(random.Random(3).randbytes(3 * MIB) + bytes(2 * MIB))
+    disk[510:512] = b"\x55\xaa"
+    made.raw.write_bytes(disk)
+    qemu_img("convert", "-f", "raw", "-O", "qcow2", made.raw, made.qcow2)
+    return made

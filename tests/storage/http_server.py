@@ -1,0 +1,156 @@
+"""A web server on loopback that misbehaves as told, and remembers who asked for what."""
+
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+PIECE = 1 << 16
+
+
+@dataclass(slots=True)
+class Hold:
+    """Stops an answer in the middle: `reached` is set by the server, `go` by the test."""
+
+    reached: threading.Event = field(default_factory=threading.Event)
+    go: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer.
+
+    `promised`: the Content-Length if it is not that of `body`; None for no such header.
+    `cut`: after how many bytes the connection ends; `reset`: whether it does so rudely.
+    `chunked`: as pieces that carry their own length; a cut then leaves out the last piece's end.
+    `hold`: stop halfway until told to go on. `silent`: say nothing at all and hang up.
+    """
+
+    body: bytes = b""
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    promised: int | None = -1
+    cut: int | None = None
+    reset: bool = False
+    chunked: bool = False
+    hold: Hold | None = None
+    silent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    path: str
+    headers: Mapping[str, str]
+
+
+class Server:
+    """`replies` maps a path to its answer, or to several, given one after the other.
+
+    The last of several is given from then on. What is not in it is 404.
+    """
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.address = address
+        self.scheme = "http"
+        self.replies: dict[str, Reply | Sequence[Reply]] = {}
+        self.requests: list[Request] = []
+        self._lock = threading.Lock()
+
+    def url(self, path: str, user: str = "") -> str:
+        """The address of `path`; `user` is `name:password`."""
+        host, port = self.address
+        return f"{self.scheme}://{user and user + '@'}{host}:{port}{path}"
+
+    def serve(self, path: str, reply: Reply | bytes, *more: Reply) -> str:
+        """Answer requests for `path` so; returns its address."""
+        first = Reply(reply) if isinstance(reply, bytes) else reply
+        self.replies[path] = (first, *more)
+        return self.url(path)
+
+    def paths(self) -> list[str]:
+        """What was asked for, in order."""
+        return [each.path for each in self.requests]
+
+    def reply_to(self, request: Request) -> Reply:
+        with self._lock:
+            self.requests.append(request)
+            found = self.replies.get(request.path.partition("?")[0], Reply(b"nothing", 404))
+            if isinstance(found, Reply):
+                return found
+            if len(found) > 1:
+                self.replies[request.path.partition("?")[0]] = found[1:]
+            return found[0]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    ours: Server
+
+    def do_GET(self) -> None:
+        reply = self.ours.reply_to(Request(self.path, dict(self.headers)))
+        self.close_connection = True
+        if reply.silent:
+            return
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        if reply.chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        elif reply.promised is not None:
+            length = len(reply.body) if reply.promised == -1 else reply.promised
+            self.send_header("Content-Length", str(length))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        try:
+            self.send_body(reply)
+        except ConnectionError:
+            return  # the client had enough
+        if reply.reset:
+            # Closing with a linger time of zero sends RST instead of FIN.
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+    def send_body(self, reply: Reply) -> None:
+        body = reply.body if reply.cut is None else reply.body[: reply.cut]
+        for start in range(0, len(body), PIECE):
+            if reply.hold and start >= len(body) // 2:
+                self.wfile.flush()
+                reply.hold.reached.set()
+                reply.hold.go.wait()
+            piece = body[start : start + PIECE]
+            if reply.chunked:
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            else:
+                self.wfile.write(piece)
+        if reply.chunked and reply.cut is None:
+            self.wfile.write(b"0\r\n\r\n")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: what a test wants to know is in `Server.requests`."""
+
+
+@contextmanager
+def running(tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+    """A server on a free port of loopback."""
+
+    class OurHandler(Handler):
+        pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), OurHandler) as listener:
+        listener.daemon_threads = True
+        if tls:
+            listener.socket = tls.wrap_socket(listener.socket, server_side=True)
+        server = Server(("127.0.0.1", listener.server_address[1]))
+        server.scheme = "https" if tls else "http"
+        OurHandler.ours = server
+        thread = threading.Thread(target=listener.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            listener.shutdown()
+            thread.join()
