@@ -1,0 +1,1 @@
+"""The user's data for the guest → config drive, NoCloud, Ignition."""
