@@ -10,7 +10,7 @@ from launcher.host.errors import LauncherError
 from launcher.host.process import Child
 from launcher.life import agent
 from launcher.life.ladder import AGENT_ANSWER, PRESS_AGAIN, Rung, harsher, schedule
-from launcher.life.monitor import Monitor
+from launcher.life.monitor import Monitor, MonitorLost
 
 logger = logging.getLogger("startvm")
 
@@ -67,9 +67,11 @@ class Descent:
                         return True
         except TimeoutError:
             return False
+        except MonitorLost:
+            # QEMU is ending, or else the next rung finds out.
+            return True
         except LauncherError as err:
             logger.warning("stopping: %s failed: %s", rung.value, err)
-            # QEMU that closed its monitor is ending; the next rung finds out.
             return True
 
     async def _press(self, until: float) -> bool:

@@ -1,0 +1,293 @@
+"""A VM's whole life, with real processes and signals; only QEMU is a program of our own."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from signal import SIGABRT, SIGINT, SIGKILL, SIGTERM
+from typing import Any
+
+import pytest
+
+from launcher.host.errors import LauncherError
+from launcher.host.process import Child, spawn
+from launcher.life import state, supervisor
+from launcher.life.outcome import End
+from launcher.life.service import Service
+from launcher.life.state import Phase
+from launcher.life.supervisor import Vm, supervise
+
+FAKE = Path(__file__).with_name("fake_qemu.py")
+
+Step = list[Any]
+
+GUEST_OFF: list[Step] = [
+    ["event", "SHUTDOWN", {"guest": True, "reason": "guest-shutdown"}],
+    ["exit", 0],
+]
+RUNS: Step = ["event", "RESUME", {}]
+TERM: Step = ["signal", SIGTERM]
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """What supervise() does to the signals of its process is undone."""
+    before = {number: signal.getsignal(number) for number in (SIGTERM, SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            # One that is still pending would be delivered with the old handler.
+            signal.signal(number, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+            signal.signal(number, handler)
+
+
+class Life:
+    """One VM's life. `children` gets the QEMU that was started, `seen` its state over time."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+        self.notes = run_dir / "notes"
+        self.qemu: Child | None = None
+
+    def note(self, text: str) -> Step:
+        """A step that leaves a note."""
+        return ["note", str(self.notes), text]
+
+    def phase_at(self, phase: Phase) -> None:
+        found = state.read(self.run_dir)
+        assert found
+        assert found.phase is phase
+
+    def live(
+        self,
+        prepare: Callable[[], Sequence[Service]] = lambda: (),
+        stop_timeout: float = 30,
+        **script: list[Step],
+    ) -> End:
+        ours, theirs = socket.socketpair()
+        argv = [sys.executable, "-SE", str(FAKE), str(theirs.fileno()), json.dumps(script)]
+        with ExitStack() as stack:
+            with theirs:
+                self.qemu = stack.enter_context(
+                    spawn("qemu", argv, pass_fds=[theirs.fileno()], capture_stderr=True)
+                )
+            agent = self.run_dir / "agent.sock"
+            vm = Vm("web-0", self.qemu, ours, agent, self.run_dir, stop_timeout)
+            return supervise(vm, prepare)
+
+
+@pytest.fixture
+def life(tmp_path: Path) -> Life:
+    return Life(tmp_path)
+
+
+def test_guest_powers_itself_off(life: Life) -> None:
+    end = life.live(cont=[RUNS, *GUEST_OFF])
+    assert end == End(status=0, reason="guest-shutdown", ran=True, asked=False, forced=False)
+    life.phase_at(Phase.RUNNING)
+
+
+def test_guest_panics(life: Life, caplog: pytest.LogCaptureFixture) -> None:
+    panic = [
+        RUNS,
+        ["event", "GUEST_PANICKED", {"action": "shutdown"}],
+        ["event", "SHUTDOWN", {"guest": True, "reason": "guest-panic"}],
+        ["exit", 0],
+    ]
+    end = life.live(cont=panic)
+    assert (end.reason, end.status, end.asked) == ("guest-panic", 0, False)
+    assert "the guest panicked" in caplog.text
+
+
+def test_events_right_before_the_end_are_not_lost(life: Life) -> None:
+    # QEMU sends the reason and closes the monitor at once.
+    for _ in range(5):
+        assert life.live(cont=GUEST_OFF).reason == "guest-shutdown"
+
+
+def test_qemu_crashes(life: Life) -> None:
+    end = life.live(cont=[RUNS, ["say", "something is\nwrong"], ["exit", 3]])
+    assert end == End(3, None, True, False, False, ("something is", "wrong"))
+
+
+def test_qemu_dies_of_a_signal(life: Life) -> None:
+    end = life.live(cont=[RUNS, ["say", "assertion failed"], ["die", SIGABRT]])
+    assert end == End(-SIGABRT, None, True, False, False, ("assertion failed",))
+
+
+def test_qemu_ends_instead_of_greeting(life: Life) -> None:
+    prepared: list[bool] = []
+
+    def prepare() -> Sequence[Service]:
+        prepared.append(True)
+        return ()
+
+    end = life.live(prepare, start=[["say", "qemu: -foo: invalid option"], ["exit", 1]])
+    assert end == End(1, None, False, False, False, ("qemu: -foo: invalid option",))
+    assert prepared == []
+
+
+def test_preparation_that_fails_ends_it(life: Life) -> None:
+    def prepare() -> Sequence[Service]:
+        raise LauncherError("no bridge")
+
+    with pytest.raises(LauncherError, match="no bridge"):
+        life.live(prepare, cont=[life.note("cont")])
+    assert not life.notes.exists()
+    assert life.qemu
+    with pytest.raises(ProcessLookupError):
+        os.kill(life.qemu.pid, 0)
+
+
+@pytest.mark.parametrize("number", [SIGTERM, SIGINT])
+def test_order_before_the_guest_runs(life: Life, number: int) -> None:
+    def prepare() -> Sequence[Service]:
+        os.kill(os.getpid(), number)
+        return ()
+
+    end = life.live(prepare, cont=[life.note("cont")])
+    assert end == End(0, "host-qmp-quit", ran=False, asked=True, forced=False)
+    assert not life.notes.exists()
+
+
+def test_order_before_qemu_answers(life: Life) -> None:
+    end = life.live(start=[["mute"], TERM])
+    assert end == End(-SIGKILL, None, ran=False, asked=True, forced=False)
+
+
+def test_order_to_a_vm_that_runs(life: Life) -> None:
+    end = life.live(
+        cont=[RUNS, TERM],
+        system_powerdown=[["event", "POWERDOWN", {}], *GUEST_OFF],
+    )
+    assert end == End(0, "guest-shutdown", ran=True, asked=True, forced=False)
+    life.phase_at(Phase.STOPPING)
+
+
+def test_guest_that_does_not_obey_is_cut_off(life: Life) -> None:
+    begun = time.monotonic()
+    end = life.live(stop_timeout=2, cont=[RUNS, TERM], system_powerdown=[life.note("press ")])
+    assert end == End(0, "host-qmp-quit", ran=True, asked=True, forced=True)
+    assert life.notes.read_text() == "press "
+    assert time.monotonic() - begun < 2
+
+
+def test_qemu_that_does_not_even_quit_is_killed(life: Life) -> None:
+    begun = time.monotonic()
+    end = life.live(stop_timeout=2, cont=[RUNS, TERM, ["mute"]])
+    assert end == End(-SIGKILL, None, ran=True, asked=True, forced=True)
+    assert time.monotonic() - begun < 2.5
+
+
+def test_second_order_skips_the_button(life: Life) -> None:
+    begun = time.monotonic()
+    end = life.live(stop_timeout=60, cont=[RUNS, TERM], system_powerdown=[TERM])
+    assert end == End(0, "host-qmp-quit", ran=True, asked=True, forced=True)
+    assert time.monotonic() - begun < 10
+
+
+def test_order_during_the_taking_down_is_kept(life: Life) -> None:
+    # `stay` waits for it with sigwait.
+    life.live(cont=[RUNS, *GUEST_OFF])
+    os.kill(os.getpid(), SIGTERM)
+    assert signal.sigpending() == {SIGTERM}
+    assert signal.sigwait({SIGTERM}) == SIGTERM
+
+
+def test_qemu_that_only_closes_its_monitor_is_killed(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "LAST_BREATH", 0.1)
+    end = life.live(cont=[RUNS, ["close"]])
+    assert end.status in (-SIGTERM, -SIGKILL)
+    assert not end.asked
+
+
+def test_pause_is_told(life: Life) -> None:
+    end = life.live(cont=[RUNS, ["event", "STOP", {}], ["exit", 0]])
+    assert end.status == 0
+    life.phase_at(Phase.PAUSED)
+
+
+def test_disk_errors_are_told(life: Life, caplog: pytest.LogCaptureFixture) -> None:
+    full = {"device": "", "node-name": "pet", "operation": "write", "action": "stop"}
+    empty = {"device": "cd0", "operation": "read", "action": "report", "reason": "no medium"}
+    life.live(
+        cont=[
+            RUNS,
+            ["event", "BLOCK_IO_ERROR", full | {"nospace": True, "reason": "ENOSPC"}],
+            ["event", "BLOCK_IO_ERROR", empty],
+            *GUEST_OFF,
+        ]
+    )
+    assert "disk pet: write failed: ENOSPC (no space left)" in caplog.text
+    assert "disk cd0: read failed: no medium" in caplog.text
+
+
+def test_full_disk_does_not_end_the_guest(life: Life, caplog: pytest.LogCaptureFixture) -> None:
+    life.run_dir = Path("/proc/self/fdinfo")
+    end = life.live(cont=[RUNS, TERM], system_powerdown=GUEST_OFF)
+    assert end == End(0, "guest-shutdown", ran=True, asked=True, forced=False)
+    assert caplog.text.count("the state file cannot be written") == 2
+
+
+def test_stderr_without_line_ends_does_not_stop_qemu(life: Life) -> None:
+    # More than a pipe holds: QEMU would wait for ever for somebody to read it.
+    end = life.live(cont=[RUNS, ["flood", 300_000], ["say", "the end"], *GUEST_OFF])
+    assert end.status == 0
+    assert end.words[-1] == "the end"
+    assert sum(map(len, end.words[:-1])) == 300_000
+
+
+def test_service_that_dies_comes_back(life: Life, caplog: pytest.LogCaptureFixture) -> None:
+    # Three runs, then the guest has seen enough.
+    script = (
+        f"echo run >> {life.notes}; [ $(wc -l < {life.notes}) -lt 3 ] || kill -TERM {os.getpid()}"
+    )
+    argv = ["sh", "-c", script]
+    with spawn("helper", argv, capture_stderr=True) as child:
+        end = life.live(lambda: [Service(child, argv)], cont=[RUNS], system_powerdown=GUEST_OFF)
+    assert end.reason == "guest-shutdown"
+    assert life.notes.read_text() == "run\n" * 3
+    assert "helper ended with status 0; starting it again in 0.1 s" in caplog.text
+    assert "helper ended with status 0; starting it again in 0.2 s" in caplog.text
+
+
+def test_service_that_cannot_start_does_not_end_the_guest(
+    life: Life, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with spawn("helper", ["true"], capture_stderr=True) as child:
+        missing = str(tmp_path / "missing")
+        stop = [["die", SIGABRT]]
+        end = life.live(
+            lambda: [Service(child, [missing])], cont=[RUNS, TERM], system_powerdown=stop
+        )
+    assert end.status == -SIGABRT
+
+
+def test_service_that_was_started_again_ends_with_the_vm(life: Life) -> None:
+    # The first run is its owner's to end.
+    lines = f"$(wc -l < {life.notes})"
+    script = f"echo $$ >> {life.notes}; [ {lines} = 1 ] || {{ kill {os.getpid()}; exec sleep 60; }}"
+    argv = ["sh", "-c", script]
+    with spawn("helper", argv, capture_stderr=True) as child:
+        life.live(lambda: [Service(child, argv)], cont=[RUNS], system_powerdown=GUEST_OFF)
+    _, second = map(int, life.notes.read_text().split())
+    with pytest.raises(ProcessLookupError):
+        os.kill(second, 0)
+
+
+def test_preparation_may_have_an_event_loop_of_its_own(life: Life) -> None:
+    def prepare() -> Sequence[Service]:
+        asyncio.run(asyncio.sleep(0))
+        return ()
+
+    assert life.live(prepare, cont=[RUNS, *GUEST_OFF]).status == 0
