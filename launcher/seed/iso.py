@@ -19,14 +19,16 @@ SECTOR = 2048
 # Sectors of an image besides its folders and files: the system area, volume descriptors, path
 # tables and Rock Ridge's shared continuation come to 29 in pycdlib 1.22.
 FIXED = 64
-# A folder has a sector in each of the two trees, and more once it holds a dozen files.
-PER_FOLDER = 4
+# A folder has a sector in each of the two trees.
+PER_FOLDER = 2
+# A file's two records, of up to 255 bytes each, and its long name.
+PER_FILE = 1
 
 
 def capacity(tree: Tree) -> int:
     """Bytes that the image of `tree` needs at most: a multiple of 2048."""
-    contents = sum(sectors(len(file.content)) for file in tree)
-    return SECTOR * (FIXED + PER_FOLDER * (len(folders(tree)) + 1) + len(tree) + contents)
+    inside = sum(PER_FILE + sectors(len(file.content)) for file in tree)
+    return SECTOR * (FIXED + PER_FOLDER * (len(folders(tree)) + 1) + inside)
 
 
 def sectors(size: int) -> int:

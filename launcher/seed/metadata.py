@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from launcher.seed.yaml_text import Json
 
-UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
-ORDINAL = re.compile(r"[^.]*-([0-9]{1,9})(\..*)?", re.ASCII)
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+ORDINAL = re.compile(r"[^.]*-([0-9]{1,9})(\..*)?")
 
 HOSTNAMES = ("hostname", "local-hostname")
 LAUNCH_INDEXES = ("launch_index", "launch-index")

@@ -46,9 +46,8 @@ def rendered(network: Any) -> dict[str, str]:
 def main(kind: str, folder: str, mac: str) -> None:
     sources = import_module("cloudinit.sources")
     # This machine is not the guest: it has no network card of that address.
-    import_module("cloudinit.net.network_state").get_interfaces_by_mac = lambda *_, **__: {
-        mac: "eth0"
-    }
+    state: Any = import_module("cloudinit.net.network_state")
+    state.get_interfaces_by_mac = lambda *_, **__: {mac: "eth0"}
     metadata, userdata, network = {"openstack": openstack, "nocloud": nocloud}[kind](folder, mac)
     found = {
         "metadata": metadata,

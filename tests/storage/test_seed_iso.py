@@ -57,3 +57,21 @@ def test_volume_ends_within_the_file(drive: tuple[Path, str, Tree]) -> None:
     assert int(sectors[1]) * 2048 <= path.stat().st_size
     assert "Joliet with UCS level 3" in said
     assert "Rock Ridge signatures version 1" in said
+
+
+def test_qemu_sees_what_is_written_after_it_opened_the_file(tmp_path: Path) -> None:
+    """Its block layer remembers a file's length, but none of its contents."""
+    tree = TREES["config-2"]
+    path = tmp_path / "seed.iso"
+    iso.reserve(path, iso.capacity(tree))
+    argv = ["qemu-io", "-r", "-f", "raw", str(path)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as qemu:
+        assert qemu.stdin
+        assert qemu.stdout
+        # The prompt comes once the file is open.
+        assert qemu.stdout.read(len("qemu-io>")) == b"qemu-io>"
+        iso.write(tree, "config-2", path)
+        # The primary volume descriptor: "CD001" from its second byte on.
+        said, _ = qemu.communicate(b"read -v 32768 16\nread -P 0 0 512\n")
+    assert b"43 44 30 30 31" in said
+    assert said.count(b"read 512/512 bytes") == 1

@@ -52,6 +52,11 @@ def test_capacity_is_enough(seed: int) -> None:
     assert capacity <= len(image) + (1 << 20)
 
 
+def test_capacity_for_many_small_files() -> None:
+    tree = tuple(File(f"{number}-{'n' * 50}", b"x") for number in range(400))
+    assert len(iso.image(tree, "config-2")) <= iso.capacity(tree)
+
+
 def test_capacity_of_a_large_file() -> None:
     tree = (File("user-data", bytes(1 << 20)),)
     assert len(iso.image(tree, "cidata")) <= iso.capacity(tree) <= (1 << 20) + (1 << 18)

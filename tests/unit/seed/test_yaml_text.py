@@ -94,6 +94,11 @@ def test_json_is_taken_as_it_is(value: Any) -> None:
     assert parse(b"\xef\xbb\xbf" + json.dumps(value).encode()) == value
 
 
+def test_numbers_in_json_are_numbers_in_every_form() -> None:
+    for text in (b'{"a": 1.10, "b": 1e3}', b'\xef\xbb\xbf{"a": 1.10, "b": 1e3}'):
+        assert parse(text) == {"a": 1.1, "b": 1000.0}
+
+
 @pytest.mark.parametrize("text", [b"", b"\n", b"# only a comment\n", b"---\n", b"--- \n...\n"])
 def test_nothing_is_null(text: bytes) -> None:
     assert parse(text) is None
