@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from launcher.disk.belonging import check_base, check_disk
 from launcher.disk.place import Place
 from launcher.disk.record import PetRecord, mac_of, new_uuid
-from launcher.host.errors import ImageRefused, InputMissing, SettingsError
+from launcher.host.errors import InputMissing, SettingsError
 from launcher.image.base import Base
 from launcher.image.progress import size as shown_size
-from launcher.image.qcow2 import CORRUPT, Header
+from launcher.image.qcow2 import Header
 from launcher.image.record import Address
 from launcher.settings.table import Settings
 
@@ -156,8 +157,8 @@ def _kept(
             f"the pet's disk {place.disk} is gone, and its record {place.record.name} is there",
             hint="put the disk back, or remove the record to start with a new disk",
         )
-    _check_disk(path, disk, record)
-    base = _check_base(place, record, base)
+    check_disk(path, disk, record)
+    base = check_base(place, record, base)
     problems = []
     size = _sectors(settings.vm_disk_size)
     if size and size < disk.virtual_size:
@@ -183,49 +184,6 @@ def _kept(
         source=record.source,
         notice=_notice(settings, record),
     )
-
-
-def _check_disk(path: Path, disk: Header, record: PetRecord) -> None:
-    """Refuse a disk that is not the one the record is of."""
-    differences = []
-    if disk.backing_file != str(record.base_path) or disk.backing_format != "qcow2":
-        named = disk.backing_file or "nothing"
-        differences.append(
-            f"it stands on {named} (format {disk.backing_format or 'unknown'}), and its record "
-            f"says {record.base_path} (format qcow2)"
-        )
-    if disk.has_data_file:
-        differences.append("it keeps its data in another file")
-    if disk.incompatible & CORRUPT:
-        differences.append("it is marked as corrupt")
-    if differences:
-        raise ImageRefused(
-            f"the pet's disk {path} may not be used: {' and '.join(differences)}",
-            hint="put back the disk and the record that belong together",
-        )
-
-
-def _check_base(place: Place, record: PetRecord, base: Base | None) -> Base:
-    """Refuse a base that is not the very one, byte for byte and by path, that the pet stands on."""
-    if base is None:
-        raise InputMissing(
-            f"the base of the pet {place.name} is gone: {record.base_path} "
-            f"(sha256 {record.base_digest})",
-            hint=f"put that file back, with its .json; it came from {record.source.shown}",
-        )
-    differences = []
-    if base.digest != record.base_digest:
-        differences.append(f"it has sha256 {base.digest}, and the pet's has {record.base_digest}")
-    elif base.size != record.base_size:
-        differences.append(f"it has {base.size} bytes, and the pet's has {record.base_size}")
-    if base.path != record.base_path:
-        differences.append(f"the pet's is {record.base_path}")
-    if differences:
-        raise ImageRefused(
-            f"{base.path} is not the base of the pet {place.name}: {' and '.join(differences)}",
-            hint="mount the shared volume at the path where it was when the pet was made",
-        )
-    return base
 
 
 def _notice(settings: Settings, record: PetRecord) -> str:
