@@ -13,7 +13,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from launcher.disk.belonging import check_base, check_disk
