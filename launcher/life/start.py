@@ -2,7 +2,8 @@
 
 What costs time is done where nobody waits for it. QEMU is started as soon as the descriptors it
 inherits are open; it initialises while the config drive is filled, the links and the NAT rules
-are made and the libraries for all that are imported. Only then is it told to run.
+are made and the libraries for all that are imported. Only then is it told to run. So imports stand
+inside functions here wherever QEMU does not need what they bring.
 """
 
 import logging
@@ -18,7 +19,6 @@ from launcher.host import storage
 from launcher.host.errors import StorageError
 from launcher.host.log import step
 from launcher.host.process import Child, spawn
-from launcher.image import fetch
 from launcher.image.base import Base
 from launcher.life import assembly, state
 from launcher.life.assembly import Handles, Storage
@@ -28,8 +28,7 @@ from launcher.life.state import Phase
 from launcher.machine import qemu
 from launcher.machine.devices import Fd
 from launcher.machine.options import paste
-from launcher.net import dnsmasq, links, tap
-from launcher.net.nat import backend, conntrack, plan
+from launcher.net import tap
 from launcher.seed import iso
 from launcher.settings.table import Settings
 
@@ -71,7 +70,7 @@ def make_run_dir(run_dir: Path) -> None:
 def run(facts: Facts, stack: ExitStack) -> Outcome:
     """From what was found to the end of QEMU; what it needs is left on `stack`."""
     settings = facts.settings
-    base = facts.pet.base or fetch.ensure(settings)
+    base = facts.pet.base or fetched(settings)
     with step(logger, "the pet's disk"):
         pet.apply(facts.with_base(base))
     seed = assembly.drive(facts)
@@ -101,6 +100,13 @@ def run(facts: Facts, stack: ExitStack) -> Outcome:
     )
     end = supervise(vm, prepare)
     return outcome(end, settings.on_poweroff, settings.on_crash)
+
+
+def fetched(settings: Settings) -> Base:
+    """The base of a pet that is new, and whose image is not there either."""
+    from launcher.image import fetch
+
+    return fetch.ensure(settings)
 
 
 def launch(facts: Facts, base: Base, stack: ExitStack) -> tuple[socket.socket, Child]:
@@ -134,17 +140,16 @@ def how_to_open(facts: Facts, base: Path) -> Storage:
 
 def connect(facts: Facts, stack: ExitStack) -> "list[Service]":
     """Lead the pod's network to the VM; undone with `stack`. Returns what has to keep running."""
-    network, run_dir = facts.topology, facts.settings.run_dir
-    stack.enter_context(links.apply(network))
-    stack.enter_context(backend.apply(facts.settings.nat_backend, plan.rules(network)))
-    conntrack.forget_stale(network)
-    if not network.needs_dnsmasq:
-        return []
     from launcher.life.service import Service
+    from launcher.net.apply import apply
+    from launcher.net.dnsmasq import argv
 
-    debug = facts.settings.log_level == "debug"
-    child = stack.enter_context(dnsmasq.start(network, run_dir, debug=debug))
-    return [Service(child, dnsmasq.argv(run_dir))]
+    settings = facts.settings
+    debug = settings.log_level == "debug"
+    dhcp = stack.enter_context(
+        apply(facts.topology, settings.nat_backend, settings.run_dir, debug=debug)
+    )
+    return [Service(dhcp, argv(settings.run_dir))] if dhcp else []
 
 
 def report(result: Outcome) -> None:
