@@ -26,8 +26,8 @@ async def end_of(child: Child) -> int:
     return status
 
 
-async def relay(child: Child) -> tuple[str, ...]:
-    """Log each line of the child's stderr under its name until it ends.
+async def relay(child: Child, level: int = logging.INFO) -> tuple[str, ...]:
+    """Log each line of the child's stderr at `level`, under its name, until it ends.
 
     Returns the last `KEPT_LINES` of them.
     """
@@ -45,7 +45,7 @@ async def relay(child: Child) -> tuple[str, ...]:
         while line := await _line(reader):
             text = line.decode(errors="replace").rstrip()
             kept.append(text)
-            logger.info("%s", text)
+            logger.log(level, "%s", text)
     finally:
         transport.close()
     return tuple(kept)

@@ -33,7 +33,7 @@ async def keep(service: Service) -> None:
     """
     loop = asyncio.get_running_loop()
     name, pause, begun = service.child.name, FIRST_PAUSE, loop.time()
-    how = f"ended with status {await _watch(service.child)}"
+    how = await _watch(service.child)
     while True:
         if loop.time() - begun > GOOD_RUN:
             pause = FIRST_PAUSE
@@ -43,17 +43,18 @@ async def keep(service: Service) -> None:
         begun = loop.time()
         try:
             with spawn(name, service.argv, capture_stderr=True) as child:
-                how = f"ended with status {await _watch(child)}"
+                how = await _watch(child)
         except (LauncherError, OSError) as err:
             # Out of memory or of processes, say; that may pass.
             how = f"does not start: {err}"
 
 
-async def _watch(child: Child) -> int:
-    words = asyncio.ensure_future(relay(child))
+async def _watch(child: Child) -> str:
+    """Wait for the child's end, and tell how it was. What it says until then is for debugging."""
+    words = asyncio.ensure_future(relay(child, logging.DEBUG))
     try:
         status = await end_of(child)
-        await words
+        said = await words
     finally:
         words.cancel()
-    return status
+    return f"ended with status {status}" + (f", saying {said[-1]!r}" if said else "")
