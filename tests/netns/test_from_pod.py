@@ -2,11 +2,14 @@
 
 import socket
 
+import pytest
+
 from tests.netns.lab import VM_GW, Lab
 from tests.netns.traffic import (
     TCP,
     UDP,
     Reply,
+    accept,
     answering,
     ask,
     echo_request,
@@ -48,12 +51,15 @@ def test_the_pod_calls_out_as_ever(up: Lab) -> None:
         assert ask(up.pod, TCP, up.client_ip, 443) == Reply("client", up.pod_ip)
 
 
-def test_connections_within_the_pod_outlive_the_rules_coming(pod: Lab, backend: str) -> None:
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.66.0.2"])
+def test_connections_within_the_pod_outlive_the_rules_coming(
+    pod: Lab, backend: str, address: str
+) -> None:
     with pod.pod.socket(TCP) as server, pod.pod.socket(TCP) as client:
-        server.bind(("127.0.0.1", 15000))
+        server.bind((address, 15000))
         server.listen()
-        client.connect(("127.0.0.1", 15000))
-        with server.accept()[0] as connection:
+        client.connect((address, 15000))
+        with accept(server) as connection:
             pod.start({"NAT_BACKEND": backend})
             for sender, receiver in ((client, connection), (connection, client)):
                 sender.sendall(b"still here")

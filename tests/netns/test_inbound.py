@@ -14,6 +14,7 @@ from tests.netns.traffic import (
     TCP,
     UDP,
     Reply,
+    accept,
     answering,
     ask,
     ask_on,
@@ -83,7 +84,7 @@ def test_the_vm_gets_sctp_associations(up: Lab) -> None:
         server.bind(("", 2905))
         server.listen()
         client.connect((up.pod_ip, 2905))
-        with server.accept()[0] as accepted:
+        with accept(server) as accepted:
             client.sendall(b"hello")
             assert accepted.recv(5) == b"hello"
             assert accepted.getpeername()[0] == up.client_ip
@@ -104,7 +105,7 @@ def test_much_data_comes_through_both_ways(up: Lab) -> None:
         server.bind(("", 80))
         server.listen()
         client.connect((up.pod_ip, 80))
-        with server.accept()[0] as accepted:
+        with accept(server) as accepted:
             for sender, receiver in ((client, accepted), (accepted, client)):
                 sender.setblocking(False)
                 received, rest = 0, memoryview(blob)
@@ -160,7 +161,7 @@ def test_a_connection_older_than_the_rules_goes_on(pod: Lab, backend: str) -> No
         server.bind(("", 9999))
         server.listen()
         sidecar.connect((pod.client_ip, 9999))
-        with server.accept()[0] as connection:
+        with accept(server) as connection:
             pod.start({"NAT_BACKEND": backend})
             connection.sendall(b"news")
             assert sidecar.recv(10) == b"news"

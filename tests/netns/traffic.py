@@ -57,6 +57,13 @@ def _words(space: Namespace, peer: str) -> bytes:
     return json.dumps({"who": space.role, "saw": peer}).encode()
 
 
+def accept(server: socket.socket) -> socket.socket:
+    """Accept a connection that is waited for no longer than its listener."""
+    connection, _ = server.accept()
+    connection.settimeout(server.gettimeout())
+    return connection
+
+
 def ask(space: Namespace, kind: int, address: str, port: int) -> Reply:
     """Ask a server from the namespace. Raises ConnectionRefusedError where there is none."""
     with space.socket(kind) as client:

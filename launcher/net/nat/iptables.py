@@ -58,8 +58,6 @@ def spec(rule: Rule) -> Spec:
         found[rule.protocol] = {"dport": str(rule.port)}
     if rule.is_midstream:
         found["tcp"] = {"tcp-flags": ["!", *SYN_ONLY]}
-    if rule.icmp_type:
-        found["icmp"] = {"icmp-type": ICMP_TYPES[rule.icmp_type]}
     if rule.is_reply:
         found["conntrack"] = {"ctdir": "REPLY"}
     target: dict[str, object] = {
@@ -207,9 +205,6 @@ def _network(value: object) -> str:
     return str(value) if "/" in str(value) else f"{value}/32"
 
 
-ICMP_TYPES = {"redirect": "5"}
-
-
 def _words(rule: Rule) -> str:
     match = [
         f"-s {rule.source}" if rule.source else "",
@@ -219,7 +214,6 @@ def _words(rule: Rule) -> str:
         f"-p {rule.protocol}" if rule.protocol else "",
         f"--dport {rule.port}" if rule.port else "",
         "! --syn" if rule.is_midstream else "",
-        f"--icmp-type {rule.icmp_type}" if rule.icmp_type else "",
         "-m conntrack --ctdir REPLY" if rule.is_reply else "",
     ]
     target = {

@@ -87,7 +87,6 @@ def _rule(rule: Rule) -> str:
         f"ip saddr {rule.source}" if rule.source else "",
         f"ip daddr {rule.destination}" if rule.destination else "",
         "ct direction reply" if rule.is_reply else "",
-        f"icmp type {rule.icmp_type}" if rule.icmp_type else "",
         f"{rule.protocol} dport {rule.port}" if rule.port else "",
         "tcp flags & (fin | syn | rst | ack) != syn" if rule.is_midstream else "",
     ]

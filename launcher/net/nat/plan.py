@@ -26,7 +26,6 @@ class Chain(Enum):
     OUTPUT = ("output", "nat")
     POSTROUTING = ("postrouting", "nat")
     FILTER_INPUT = ("input", "filter")
-    FILTER_OUTPUT = ("output", "filter")
 
     @property
     def hook(self) -> str:
@@ -56,7 +55,6 @@ class Rule:
     leaves_by: str = ""
     protocol: str = ""
     port: int | None = None
-    icmp_type: str = ""
     is_reply: bool = False
     is_midstream: bool = False
 
@@ -199,12 +197,4 @@ def _guards(topology: Topology) -> Iterator[Rule]:
         action="drop",
         comes_by=topology.bridge,
         source=LOOPBACK_NET,
-    )
-    yield Rule(
-        chain=Chain.FILTER_OUTPUT,
-        why="the VM may reach itself the long way",
-        action="drop",
-        leaves_by=topology.bridge,
-        protocol="icmp",
-        icmp_type="redirect",
     )
