@@ -77,7 +77,7 @@ def identify(head: bytes, source: str, inside: Kind | None = None) -> Kind:
     :param inside: the packing that it came out of.
     :raise ImageRefused: for what is neither an image nor a packing that can be read.
     """
-    where = f"{source} is" if inside is None else f"inside its {inside} packing {source} is"
+    where = f"{source} is" if inside is None else f"{source}, unpacked from {inside}, is"
     if not head:
         raise ImageRefused(f"{where} empty")
     for kind, magics in ACCEPTED.items():
@@ -104,7 +104,7 @@ def identify(head: bytes, source: str, inside: Kind | None = None) -> Kind:
             raise ImageRefused(f"{where} {name}", hint=f"unpack it first; {ACCEPTED_HINT}")
     if _boots(head):
         return Kind.RAW
-    raise _not_an_image(head, where, source)
+    raise _not_an_image(head, where)
 
 
 def check_raw(size: int, last_sector: bytes, source: str) -> None:
@@ -141,18 +141,18 @@ def _has(head: bytes, offset: int, magic: bytes) -> bool:
     return head[offset : offset + len(magic)] == magic
 
 
-def _not_an_image(head: bytes, where: str, source: str) -> ImageRefused:
+def _not_an_image(head: bytes, where: str) -> ImageRefused:
     shown = _shown(head)
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:64].lower()
     if start.startswith(WEB_PAGES):
         return ImageRefused(
-            f"{source} is no disk image: the server sent a web page, which begins {shown}",
+            f"{where} a web page instead of an image; it begins {shown}",
             hint="the address of the file itself is needed, not of a page about it",
         )
     if start.startswith((b"<?xml", b"<", b"{", b"[")) and shown.startswith("'"):
         return ImageRefused(
-            f"{source} is no disk image: the server sent a message, which begins {shown}",
-            hint="open the address with curl to see all of it",
+            f"{where} a message instead of an image; it begins {shown}",
+            hint="look at all of it, with curl say",
         )
     kind = "text" if shown.startswith("'") else "nothing that is known"
     return ImageRefused(f"{where} {kind}; it begins {shown}", hint=ACCEPTED_HINT)

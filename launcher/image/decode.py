@@ -11,7 +11,7 @@ from typing import Protocol
 from launcher.host.errors import ImageRefused
 from launcher.image.content import ACCEPTED, Kind
 
-logger = logging.getLogger("image")
+logger = logging.getLogger("startvm")
 
 BLOCK = 1 << 20
 

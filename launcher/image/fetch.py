@@ -31,7 +31,7 @@ from launcher.settings.parse import Checksum
 from launcher.settings.source import redact
 from launcher.settings.table import Settings
 
-logger = logging.getLogger("image")
+logger = logging.getLogger("startvm")
 
 # The largest list of checksums that distributions publish is a few hundred kilobytes.
 MOST_SUMS = 4 << 20

@@ -13,6 +13,7 @@ import ssl
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import launcher
@@ -23,7 +24,7 @@ from launcher.settings.source import redact
 if TYPE_CHECKING:
     import requests
 
-logger = logging.getLogger("image")
+logger = logging.getLogger("startvm")
 
 CONNECT_TIMEOUT = 15.0
 # Between two arrivals of bytes, and before the first.
@@ -35,6 +36,14 @@ MOST_REDIRECTS = 10
 # network and its proxies may come up later than its containers.
 PAUSES = (1.0, 3.0)
 NOT_NOW = (429, 502, 503, 504)
+
+# Some servers say so of a file that is packed, and send it as it is, unasked.
+OWN_PACKING = {
+    ".gz": ("gzip", "x-gzip"),
+    ".xz": ("xz", "x-xz"),
+    ".zst": ("zstd",),
+    ".bz2": ("bzip2", "x-bzip2"),
+}
 
 HINTS = {
     401: "the server wants credentials, or those given are wrong",
@@ -106,6 +115,7 @@ def _answer(
 def _accept(answer: "requests.Response", url: str, shown: str) -> None:
     """Refuse an answer whose body is not the file itself."""
     from http.client import responses
+    from urllib.parse import urlsplit
 
     final = redact(answer.url)
     if final != redact(url):
@@ -116,7 +126,8 @@ def _accept(answer: "requests.Response", url: str, shown: str) -> None:
         text = f"{status} {responses.get(status, '')}".strip()
         raise SourceUnavailable(f"{shown} answered {text}", hint=hint)
     encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
+    suffix = PurePosixPath(urlsplit(url).path).suffix
+    if encoding not in ("", "identity", *OWN_PACKING.get(suffix, ())):
         raise ImageRefused(
             f"{shown} came with a Content-Encoding, though none was asked for",
             hint="the server packs what it sends: neither its length nor its checksum could be "

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-logger = logging.getLogger("image")
+logger = logging.getLogger("startvm")
 
 MIB = 1 << 20
 

@@ -11,7 +11,7 @@ from launcher.host import process
 from launcher.host.errors import CommandFailed, ImageRefused, StorageError
 from launcher.image import space
 
-logger = logging.getLogger("image")
+logger = logging.getLogger("startvm")
 
 # A check reads tables only: 1 TiB of them in well under a second of CPU. What takes minutes was
 # made to take minutes.

@@ -43,10 +43,10 @@ def failure(
     if err.errno not in FULL:
         return StorageError(f"writing to {folder} failed: {err.strerror or err}")
     free = available(folder)
-    needed = "more" if total is None else _bytes(total)
+    needed = "more is" if total is None else f"{_bytes(total)} are"
     left = "" if free is None else f", {_bytes(free)} are available"
     return StorageError(
-        f"{folder} is full: {_bytes(written)} were written, {needed} are needed{left}", hint=HINT
+        f"{folder} is full: {_bytes(written)} were written, {needed} needed{left}", hint=HINT
     )
 
 

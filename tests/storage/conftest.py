@@ -1,5 +1,6 @@
 """Real files, real qemu-img, a real HTTP server on loopback."""
 
+import hashlib
 import os
 import random
 import subprocess
@@ -87,6 +88,11 @@ class Images:
     @property
     def qcow2(self) -> Path:
         return self.folder / "disk.qcow2"
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the qcow2 image."""
+        return hashlib.sha256(self.qcow2.read_bytes()).hexdigest()
 
 
 @pytest.fixture(scope="session")

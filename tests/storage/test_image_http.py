@@ -1,5 +1,7 @@
 """Servers that do not deliver: each way has its exit code and its words, and leaves nothing."""
 
+import gzip
+import hashlib
 import socket
 import ssl
 import subprocess
@@ -60,7 +62,7 @@ def test_a_web_page_instead_of_an_image(volume: Volume, server: Server) -> None:
     err = failing(volume, server.serve("/disk.qcow2", page))
     assert isinstance(err, ImageRefused)
     assert err.exit_code == 65
-    assert "the server sent a web page, which begins '<!DOCTYPE html> <html>" in str(err)
+    assert "is a web page instead of an image; it begins '<!DOCTYPE html> <html>" in str(err)
 
 
 def test_a_web_page_is_told_even_where_the_checksum_is_wrong(
@@ -98,6 +100,17 @@ def test_a_content_encoding_is_refused(
     assert isinstance(err, ImageRefused)
     assert "Content-Encoding" in str(err)
     assert server.requests[0].headers["Accept-Encoding"] == "identity"
+
+
+def test_a_packed_file_may_be_called_encoded(
+    volume: Volume, server: Server, images: Images
+) -> None:
+    """It is what some servers say of each .gz file; the bytes are those of the file."""
+    packed = gzip.compress(images.qcow2.read_bytes())
+    checksum = f"sha256:{hashlib.sha256(packed).hexdigest()}"
+    reply = Reply(packed, headers={"Content-Encoding": "x-gzip"})
+    url = server.serve("/disk.qcow2.gz", reply) + "?v=1"
+    assert volume.ensure(url, IMG_CHECKSUM=checksum).digest == images.digest
 
 
 def test_the_identity_encoding_is_none(volume: Volume, server: Server, images: Images) -> None:

@@ -47,7 +47,7 @@ def test_what_cannot_fit_is_not_begun(small_volume: Volume, server: Server) -> N
 def test_what_turns_out_not_to_fit(small_volume: Volume, server: Server, reply: Reply) -> None:
     text = failure(small_volume, server.serve("/disk.img", reply))
     assert f"{small_volume.path} is full: " in text
-    assert "were written, more are needed, " in text
+    assert "were written, more is needed, " in text
     assert "are available" in text
 
 

@@ -66,10 +66,13 @@ def test_a_packing_inside_a_packing_is_not(outer: Kind, inner: Kind) -> None:
         # A boot sector makes an ISO image no disk, and a disk of another format not raw.
         (BOOT_SECTOR + bytes(32769 - 512) + b"CD001", "ISO image"),
         (b"KDMV" + bytes(506) + b"\x55\xaa", "VMDK"),
-        (b"<!DOCTYPE html><html><title>404", "web page, which begins '<!DOCTYPE html>"),
+        (
+            b"<!DOCTYPE html><html><title>404",
+            "web page instead of an image; it begins '<!DOCTYPE html>",
+        ),
         (b"\xef\xbb\xbf \r\n<html lang=en>", "web page"),
-        (b'<?xml version="1.0"?><Error>', "a message, which begins '<.xml"),
-        (b'{"error": "no such image"}', "a message, which begins '{\"error"),
+        (b'<?xml version="1.0"?><Error>', "a message instead of an image; it begins '<.xml"),
+        (b'{"error": "no such image"}', "a message instead of an image; it begins '{\"error"),
         (b"version https://git-lfs.github.com/spec/v1\noid", "text; it begins 'version https:"),
         (b"\x7fELF\x02\x01\x01" + bytes(600), "nothing that is known; it begins 0x7f454c46"),
         (bytes(1 << 16), "nothing that is known; it begins 0x0000"),

@@ -240,3 +240,24 @@ def test_a_volume_that_cannot_be_read(volume: Volume) -> None:
     blocked.write_text("")
     with pytest.raises(StorageError, match=r"cannot be read: .*irectory"):
         store.load(blocked, DIGEST)
+
+
+def test_a_base_is_on_the_disk_before_it_has_a_name(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut, what has a name is whole."""
+    steps: list[str] = []
+
+    def fsync(fd: int) -> None:
+        steps.append("folder" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file")
+
+    def replace(self: Path, target: Path) -> Path:
+        steps.append(target.name)
+        return target
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "link", lambda old, new: steps.append(new.name))
+    monkeypatch.setattr(Path, "replace", replace)
+    (volume.path / STORED).write_bytes(b"an image")
+    volume.adopt()
+    assert steps == ["file", STORED, "file", RECORD, "disk.qcow2", "folder"]
