@@ -57,6 +57,9 @@ def configure(level: str, form: str) -> None:
 def _is_ours(record: logging.LogRecord) -> bool:
     """Whether a line is worth a reader's time. What libraries tell below a warning is about
     themselves; a filter stands where their own ideas of a level cannot change it."""
+    if record.name.startswith("qemu.qmp"):
+        # It logs what it raises, a QEMU that has ended say. "qemu" are QEMU's own words.
+        return False
     return record.levelno >= logging.WARNING or not record.name.startswith(LIBRARIES)
 
 

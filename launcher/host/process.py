@@ -30,7 +30,13 @@ class Limits:
     cpu_seconds: int
 
     def wrap(self, argv: Sequence[str]) -> list[str]:
-        return ["prlimit", f"--as={self.address_space}", f"--cpu={self.cpu_seconds}", "--", *argv]
+        return [
+            _find("prlimit"),
+            f"--as={self.address_space}",
+            f"--cpu={self.cpu_seconds}",
+            "--",
+            *argv,
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,8 @@ def run(
     :raise InputMissing: when the program is not installed.
     :raise StorageError: when it did not end in time.
     """
-    full = limits.wrap(argv) if limits else list(argv)
+    program = [_find(argv[0]), *argv[1:]]
+    full = limits.wrap(program) if limits else program
     try:
         done = subprocess.run(
             full,
@@ -67,8 +74,6 @@ def run(
             timeout=timeout,
             env=ENVIRONMENT,
         )
-    except FileNotFoundError as err:
-        raise InputMissing(f"the program {full[0]} is not installed") from err
     except subprocess.TimeoutExpired as err:
         raise StorageError(f"{argv[0]} did not end within {timeout:.0f} s") from err
     if done.returncode not in success:
@@ -128,25 +133,35 @@ def spawn(
 
     :raise InputMissing: when the program is not installed.
     """
-    try:
-        popen = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "--", *argv],
-            stdin=subprocess.DEVNULL,
-            stdout=2,
-            stderr=subprocess.PIPE if capture_stderr else None,
-            pass_fds=tuple(pass_fds),
-            env=ENVIRONMENT,
-            # Ctrl-C on a terminal is for us to turn into an orderly stop, not for QEMU.
-            process_group=0,
-        )
-    except FileNotFoundError as err:
-        raise InputMissing("the program setpriv is not installed") from err
+    popen = subprocess.Popen(
+        [_find("setpriv"), "--pdeathsig", "KILL", "--", _find(argv[0]), *argv[1:]],
+        stdin=subprocess.DEVNULL,
+        stdout=2,
+        stderr=subprocess.PIPE if capture_stderr else None,
+        pass_fds=tuple(pass_fds),
+        env=ENVIRONMENT,
+        # Ctrl-C on a terminal is for us to turn into an orderly stop, not for QEMU.
+        process_group=0,
+    )
     child = Child(name, popen)
     try:
         yield child
     finally:
         child.stop(grace)
         child.close()
+
+
+def _find(program: str) -> str:
+    """The full path of a program. setpriv and prlimit would tell that it is missing by nothing but
+    an exit status, and only after they have been started.
+
+    :raise InputMissing: when it is not installed.
+    """
+    folders = ENVIRONMENT["PATH"].split(":")
+    for path in [program] if "/" in program else [f"{each}/{program}" for each in folders]:
+        if os.access(path, os.X_OK):
+            return path
+    raise InputMissing(f"the program {program} is not installed")
 
 
 def replace(argv: Sequence[str]) -> NoReturn:

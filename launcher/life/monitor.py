@@ -63,14 +63,13 @@ async def connect(end: socket.socket) -> AsyncIterator[Monitor]:
     from qemu.qmp import ConnectError, QMPClient, QMPError
 
     client = QMPClient("berth")
-    with end:
-        try:
-            await client.connect(end)
-        except ConnectError as err:
-            raise MonitorLost("QEMU ended before its monitor was ready") from err
-        try:
-            yield Monitor(client)
-        finally:
-            # QEMU going first is how it should end.
-            with suppress(QMPError, OSError, EOFError):
-                await client.disconnect()
+    try:
+        await client.connect(end)
+    except ConnectError as err:
+        raise MonitorLost("QEMU ended before its monitor was ready") from err
+    try:
+        yield Monitor(client)
+    finally:
+        # QEMU going first is how it should end.
+        with suppress(QMPError, OSError, EOFError):
+            await client.disconnect()

@@ -8,7 +8,7 @@ each command a list of steps, done in turn after the command was answered. A ste
     ["event", NAME, DATA]   ["say", TEXT] on stderr   ["note", FILE, TEXT] appended to a file
     ["signal", NUMBER] to the program that started this one   ["die", NUMBER] of a signal
     ["exit", STATUS]   ["close"] the monitor   ["mute"] neither answer nor do anything any more
-    ["flood", COUNT] characters on stderr, with one line's end after them
+    ["flood", COUNT] characters on stderr, without the end of a line
 
 What the script does not name is done as QEMU does: `quit` ends, `cont` resumes.
 """
@@ -51,7 +51,8 @@ class Fake:
         print(text, file=sys.stderr, flush=True)
 
     def do_flood(self, count: int) -> None:
-        self.do_say("x" * count)
+        sys.stderr.write("x" * count)
+        sys.stderr.flush()
 
     def do_note(self, file: str, text: str) -> None:
         with open(file, "a") as notes:  # noqa: PTH123 - pathlib costs a start 10 ms
