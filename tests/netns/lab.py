@@ -105,7 +105,7 @@ class Lab:
         assert process.returncode > 0, words
         return words
 
-    def boot(self) -> dict[str, str]:
+    def boot(self, tries: int = 5) -> dict[str, str]:
         """Let the VM take its address from DHCP. Returns its lease, in udhcpc's names."""
         answer = self.scratch / "lease"
         script = self.scratch / "on-lease"
@@ -114,7 +114,7 @@ class Lab:
         wanted = [f"-O{name}" for name in ("mtu", "search", "domain", "hostname", "dns")]
         self.vm.run(
             *("env", "-i", "busybox", "udhcpc", "-i", "eth0", "-s", str(script), "-n", "-q", "-f"),
-            *("-t", "5", "-T", "1", *wanted),
+            *("-t", str(tries), "-T", "1", *wanted),
         )
         lines = answer.read_text(encoding="utf-8").splitlines()
         lease = dict(line.split("=", 1) for line in lines)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
-from launcher.host import process, rtnetlink
+from launcher.host import log, process, rtnetlink
 from launcher.host.container import Container
 from launcher.host.errors import LauncherError
 from launcher.net import dnsmasq, links, pod, tap, topology
@@ -30,13 +30,13 @@ MAC = "06:fe:00:00:00:01"
 
 
 def main() -> int:
-    logging.basicConfig(level=logging.DEBUG, format="%(levelname)s %(message)s")
+    log.configure("info", "text")
     settings = load(os.environ, Surroundings(Container(hostname="pet-0")))
     try:
         network = pod.read()
         planned = topology.make(settings, network, MAC)
         if after := int(os.environ.get("PODNET_DIE_AFTER", "0")):
-            die_after(after)
+            die_after(after, settings.nat_backend)
         rules = plan.rules(planned)
         times: dict[str, float] = {}
         resources: dict[str, Callable[[], AbstractContextManager[object]]] = {
@@ -68,7 +68,7 @@ def forgetting(planned: topology.Topology) -> Iterator[None]:
     yield
 
 
-def die_after(number: int) -> None:
+def die_after(number: int, nat_backend: str) -> None:
     """Count what changes the machine, and die as if by the kernel's hand after `number` of it."""
     from pyroute2 import IPRoute
 
@@ -97,6 +97,10 @@ def die_after(number: int) -> None:
         setattr(rtnetlink, name, counted(getattr(rtnetlink, name)))
     for name in ("run", "spawn"):
         setattr(process, name, counted(getattr(process, name)))
+    if nat_backend == "iptables":
+        import iptc
+
+        setattr(iptc.Table, "commit", counted(iptc.Table.commit))  # noqa: B010
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.net.topology import LOOPBACK, Topology
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("startvm")
 
+COUNT = Path("/proc/sys/net/netfilter/nf_conntrack_count")
 NUMBERS = {
     "tcp": socket.IPPROTO_TCP,
     "udp": socket.IPPROTO_UDP,
@@ -62,6 +64,8 @@ def forget_stale(topology: Topology) -> int:
     Returns their number. A kernel that cannot tell its flows is left as it is. Not to be called
     from within a running asyncio loop: pyroute2 runs one of its own.
     """
+    if not _follows_any():
+        return 0
     from pyroute2 import NetlinkError, NFCTSocket
 
     count = 0
@@ -80,6 +84,14 @@ def forget_stale(topology: Topology) -> int:
     if count:
         logger.info("%d flows that began before the VM was reachable start over", count)
     return count
+
+
+def _follows_any() -> bool:
+    """Whether the kernel follows anything here. Mostly it does not yet, and asking is cheap."""
+    try:
+        return int(COUNT.read_text()) > 0
+    except OSError:
+        return False
 
 
 def _flows(table: "NFCTSocket", topology: Topology) -> Iterator[tuple[Flow, "NFCTAttrTuple"]]:

@@ -179,7 +179,8 @@ def _explained(kind: str, err: Exception) -> LauncherError:
     if "ermission denied" in words or "not permitted" in words:
         return RightMissing(
             f"the iptables table {kind} may not be changed",
-            hint="the container needs the capability NET_ADMIN",
+            # Of all backends, legacy iptables alone is spoken to through a raw socket.
+            hint="the container needs the capabilities NET_ADMIN and NET_RAW",
         )
     if "Table does not exist" in words:
         return LauncherError(
