@@ -114,8 +114,6 @@ def _refuse_overlap(settings: Settings, pod: PodNetwork) -> None:
 
 
 def _why_not(subnet: IPv4Network, pod: PodNetwork) -> str:
-    if subnet.is_loopback or subnet.is_multicast or subnet.is_reserved or subnet[0].packed[0] == 0:
-        return "is not an ordinary network"
     # Our own bridge is still there when only the container was restarted.
     for use in pod.uses:
         if use.interface != BRIDGE and use.network.overlaps(subnet):
