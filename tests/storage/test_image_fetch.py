@@ -16,10 +16,10 @@ import zstandard
 
 from launcher.host import process
 from launcher.host.errors import ImageRefused, InputMissing, SourceUnavailable
-from launcher.image import qcow2, source, store
+from launcher.image import http, qcow2, source, store
 from launcher.image import qemu_img as image_check
 from tests.storage.conftest import MIB, Images, Volume, qemu_img
-from tests.storage.http_server import Reply, Server
+from tests.storage.http_server import Hold, Reply, Server
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "gz": gzip.compress,
@@ -312,6 +312,24 @@ def test_images_that_do_not_stand_alone(
     body = traps[what].read_bytes()
     url = server.serve("/disk.qcow2", PACK[packing](body) if packing else body)
     assert what in refusal(volume, url)
+
+
+@pytest.mark.parametrize("what", ["a backing file", "nothing that is known"])
+def test_a_refusal_does_not_wait_for_the_rest(
+    volume: Volume,
+    server: Server,
+    traps: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+) -> None:
+    monkeypatch.setattr(http, "READ_TIMEOUT", 2.0)
+    start = traps["backing file"].read_bytes() if "file" in what else b""
+    hold = Hold()
+    url = server.serve("/disk.qcow2", Reply(start + bytes(8 * MIB), hold=hold))
+    try:
+        assert what in refusal(volume, url)
+    finally:
+        hold.go.set()
 
 
 def test_qemu_never_sees_an_image_that_names_other_files(

@@ -5,6 +5,7 @@ import hashlib
 import socket
 import ssl
 import subprocess
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
@@ -187,8 +188,10 @@ def test_a_server_that_says_nothing(
     volume: Volume, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http, "READ_TIMEOUT", 0.2)
+    started = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         err = failing(volume, f"http://127.0.0.1:{deaf.getsockname()[1]}/disk.qcow2")
+    assert time.monotonic() - started < 5
     assert isinstance(err, SourceUnavailable)
     assert "nothing came for 0 s" in str(err)
 

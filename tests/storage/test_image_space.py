@@ -6,7 +6,8 @@ import random
 import pytest
 
 from launcher.host.errors import StorageError
-from launcher.image import space
+from launcher.image import space, transfer
+from launcher.image.wanted import wanted
 from tests.storage.conftest import MIB, Images, Volume
 from tests.storage.http_server import Reply, Server
 
@@ -81,3 +82,14 @@ def test_no_shared_volume(volume: Volume, server: Server) -> None:
         volume.ensure(server.url("/disk.qcow2"))
     assert not volume.path.exists()
     assert server.requests == []
+
+
+def test_zeros_take_no_space_on_their_way(volume: Volume, server: Server) -> None:
+    """A raw image of a large, empty disk is mostly zeros, and its raw form is there only to go."""
+    disk = DISK[:MIB] + bytes(64 * MIB) + DISK[-MIB:] + bytes(5 * MIB)
+    url = server.serve("/disk.img", disk)
+    part = volume.path / "disk.part"
+    arrival = transfer.bring(wanted(volume.settings(url)), url, None, part)
+    assert arrival.size == len(disk)
+    assert part.read_bytes() == disk
+    assert part.stat().st_blocks * 512 < 8 * MIB
