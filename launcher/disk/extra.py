@@ -1,14 +1,13 @@
 """The extra disks that are mounted into the container. Always raw, never probed."""
 
 import stat
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from launcher.host.errors import ImageRefused, InputMissing, StorageError
 
 
-@dataclass(frozen=True, slots=True)
-class ExtraDisk:
+class ExtraDisk(NamedTuple):
     """`is_block`: a block device rather than a file."""
 
     path: Path

@@ -10,8 +10,8 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from launcher.disk import record as records
 from launcher.disk.place import Place, explained, sync, sync_names
@@ -24,8 +24,7 @@ from launcher.image.base import Base
 from launcher.image.qcow2 import Header
 
 
-@dataclass(frozen=True, slots=True)
-class Pet:
+class Pet(NamedTuple):
     """A pet that is ready: its record, its disk's path and size in bytes as the guest sees it."""
 
     record: PetRecord

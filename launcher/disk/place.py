@@ -4,8 +4,8 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from launcher.host.errors import Busy, CommandFailed, LauncherError, RightMissing, StorageError
 
@@ -16,8 +16,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """The names of one pet's files in `folder`, the pet's volume."""
 
     folder: Path

@@ -12,8 +12,7 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from launcher.disk.belonging import check_base, check_disk
 from launcher.disk.place import Place
@@ -34,8 +33,7 @@ OVERLAY_OPTIONS = "extended_l2=on,cluster_size=128k"
 Action = Literal["create", "finish", "use"]
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What is on the pet's volume: the headers of its disk and of one under way.
 
     `leftover`: whether there is a disk under way; its header is read only where there is a record
@@ -48,8 +46,7 @@ class Found:
     leftover: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PetPlan:
+class PetPlan(NamedTuple):
     """One of three actions, with growth after the last two where `grow_from` is given.
 
     `base`: None only for a pet to be made whose base has not been fetched yet; such a plan can be

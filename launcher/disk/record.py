@@ -7,9 +7,8 @@ path, and a guest whose UUID or MAC changed believes it is another machine.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from launcher.disk.place import Place, explained, sync_names
 from launcher.host.errors import StorageError
@@ -21,8 +20,7 @@ FORMAT = 1
 MAX_SIZE = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class PetRecord:
+class PetRecord(NamedTuple):
     """What stays the same for the pet's life.
 
     `base_digest`: sha256 of the base's file in hex; `base_path`: the full path that the disk's

@@ -2,17 +2,15 @@
 
 import errno
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from launcher.host.errors import RightMissing
 
 Accelerator = Literal["kvm", "tcg"]
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """`reason` is a clause that ends the sentence "running with KVM/TCG: ..."."""
 
     accelerator: Accelerator

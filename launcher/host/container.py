@@ -2,15 +2,14 @@
 
 import os
 import socket
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 # cgroup v1 says "no limit" with the largest page-aligned 63-bit number, whatever the page size.
 V1_UNLIMITED = 1 << 62
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
+class Container(NamedTuple):
     """`cpus`: CPU limit in cores; `memory`: memory limit in bytes; None where there is none."""
 
     hostname: str

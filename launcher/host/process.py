@@ -9,8 +9,7 @@ import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from launcher.host.errors import CommandFailed, InputMissing, StorageError
 
@@ -22,8 +21,7 @@ ENVIRONMENT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """What a program that reads hostile input may take: address space (bytes), CPU (seconds)."""
 
     address_space: int
@@ -39,8 +37,7 @@ class Limits:
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     status: int
     stdout: str
     stderr: str

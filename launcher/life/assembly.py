@@ -1,7 +1,7 @@
 """Facts → the guest's config drive and QEMU's parts. Pure."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from launcher.access import console, vnc
 from launcher.host.storage import Aio
@@ -14,8 +14,7 @@ from launcher.seed.network import StaticNetwork
 from launcher.seed.tree import NOCLOUD_LABEL, OPENSTACK_LABEL, Tree
 
 
-@dataclass(frozen=True, slots=True)
-class Handles:
+class Handles(NamedTuple):
     """What QEMU holds on to: inherited descriptors, or paths and names that stand for them."""
 
     monitor: Fd | Path
@@ -29,8 +28,7 @@ class Handles:
         return [handle.number for handle in each if isinstance(handle, Fd)]
 
 
-@dataclass(frozen=True, slots=True)
-class Storage:
+class Storage(NamedTuple):
     """How the drives are opened; `direct` has the paths that open past the page cache."""
 
     base: Path
@@ -38,8 +36,7 @@ class Storage:
     direct: frozenset[Path]
 
 
-@dataclass(frozen=True, slots=True)
-class Drive:
+class Drive(NamedTuple):
     """The config drive before it is an image."""
 
     label: str

@@ -1,8 +1,7 @@
 """Everything a start depends on, read and checked before anything is done."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from launcher.access import vnc
 from launcher.disk import extra, pet, plan
@@ -23,8 +22,7 @@ from launcher.settings.table import Settings
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """`arguments`: the user's own for QEMU. `vnc_password`: None where none is asked for.
 
     `pet` is what would be done about the pet; without its base for a pet that is new and whose

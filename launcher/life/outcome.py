@@ -1,8 +1,7 @@
 """What the end of QEMU means: the exit code, and whether the container stays. Pure."""
 
 import os
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Policy = Literal["restart", "stay"]
 
@@ -10,8 +9,7 @@ Policy = Literal["restart", "stay"]
 LOCK_WORDS = "Is another process using the image"
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(NamedTuple):
     """What was seen of QEMU's end.
 
     `status`: exit status, negative for a signal. `reason`: that of QMP's last SHUTDOWN event, as
@@ -28,8 +26,7 @@ class End:
     words: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """`stay`: the container is to stay up, not ready, with the VM off."""
 
     exit_code: int

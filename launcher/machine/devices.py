@@ -1,9 +1,8 @@
 """The parts of a VM as QEMU is to see them. Plain values: no part knows an option of QEMU's."""
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from launcher.host.accelerator import Accelerator
 from launcher.host.storage import Aio
@@ -11,15 +10,13 @@ from launcher.host.storage import Aio
 Bus = Literal["virtio", "sata", "scsi"]
 
 
-@dataclass(frozen=True, slots=True)
-class Fd:
+class Fd(NamedTuple):
     """A descriptor that QEMU inherits."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class PetDisk:
+class PetDisk(NamedTuple):
     """The overlay and the base below it, both qcow2; `direct`: past the page cache."""
 
     overlay: Path
@@ -28,8 +25,7 @@ class PetDisk:
     aio: Aio
 
 
-@dataclass(frozen=True, slots=True)
-class RawDisk:
+class RawDisk(NamedTuple):
     """An extra disk; `block`: `path` is a block device rather than a file."""
 
     path: Path
@@ -38,16 +34,14 @@ class RawDisk:
     aio: Aio
 
 
-@dataclass(frozen=True, slots=True)
-class Seed:
+class Seed(NamedTuple):
     """The config drive's ISO and how it is attached."""
 
     path: Path
     bus: Bus
 
 
-@dataclass(frozen=True, slots=True)
-class Nic:
+class Nic(NamedTuple):
     """`tap` is an open tap device, or the name of one that exists; `mtu` in bytes."""
 
     mac: str
@@ -56,24 +50,21 @@ class Nic:
     vhost: Fd | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Vnc:
+class Vnc(NamedTuple):
     """`addresses` are those that display 0 (TCP 5900) listens on."""
 
     addresses: tuple[IPv4Address, ...]
     password_file: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FwCfg:
+class FwCfg(NamedTuple):
     """A file that the guest finds in QEMU's firmware configuration under `name`."""
 
     name: str
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(NamedTuple):
     """A whole VM. `memory` in bytes; `arguments` are the user's own for QEMU.
 
     `monitor` is where QMP is spoken: our end of a socket pair, or a path to listen on. `console`

@@ -1,9 +1,9 @@
 """The pod's network, as the kernel and resolv.conf have it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
+from typing import NamedTuple
 
 from launcher.host import rtnetlink
 from launcher.host.errors import LauncherError
@@ -13,8 +13,7 @@ from launcher.net.resolver import Resolver, parse
 SCOPE_LINK = 253
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(NamedTuple):
     """A network the pod uses already: one of its addresses, or what a route of its leads to."""
 
     network: IPv4Network
@@ -24,8 +23,7 @@ class Use:
         return f"{self.network} on {self.interface}"
 
 
-@dataclass(frozen=True, slots=True)
-class PodNetwork:
+class PodNetwork(NamedTuple):
     """`mtu` is that of the default route, in bytes, which may be less than its device's.
 
     `gateway` is None where the default route has none, or an IPv6 one. The pod's address may be

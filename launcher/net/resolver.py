@@ -1,8 +1,8 @@
 """The pod's resolv.conf (pure)."""
 
 import re
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import NamedTuple
 
 # What may stand in a search list: host name labels, and underscores, which DNS itself allows.
 DOMAIN = re.compile(
@@ -10,8 +10,7 @@ DOMAIN = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Resolver:
+class Resolver(NamedTuple):
     """Name servers and search domains, in their order, each once.
 
     `ignored` has the words that are neither, as they stood in the file.

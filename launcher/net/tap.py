@@ -12,8 +12,8 @@ import stat
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from launcher.host.errors import Busy, LauncherError, RightMissing
 
@@ -29,8 +29,7 @@ IFF_TAP, IFF_NO_PI, IFF_PERSIST, IFF_VNET_HDR = 0x0002, 0x1000, 0x0800, 0x4000
 IFREQ = "16sH22x"
 
 
-@dataclass(frozen=True, slots=True)
-class Tap:
+class Tap(NamedTuple):
     """Descriptors for QEMU's `fd=` and `vhostfd=`; the latter is None where there is no vhost."""
 
     name: str

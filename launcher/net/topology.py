@@ -1,8 +1,8 @@
 """What the VM's side of the pod's network will be (pure): names, addresses, DNS, kept ports."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from typing import NamedTuple
 
 from launcher.host.errors import SettingsError
 from launcher.net.pod import PodNetwork
@@ -22,8 +22,7 @@ SEARCH_BYTES = 255
 ALTERNATIVES = ("192.168.254.0", "172.31.254.0", "10.254.254.0", "198.18.254.0")
 
 
-@dataclass(frozen=True, slots=True)
-class Topology:
+class Topology(NamedTuple):
     """Everything that links, NAT, DHCP, the config drive and QEMU need to know of the network.
 
     `dns` is what the guest is given. `forward_dns` is not empty when that is the bridge's own

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import NamedTuple
 
 from launcher.host.errors import InputMissing, RightMissing, SettingsError, StorageError
 from launcher.seed import ignition, metadata, yaml_text
@@ -18,8 +19,7 @@ MAX_METADATA = 256 * 1024
 DEFAULTS = {each.name: each.default for each in fields(Settings)}
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class Inputs(NamedTuple):
     """`userdata`: the bytes as they are, None if there are none. `metadata`: checked, empty if
     there is none. `ignition`: the file itself, wherever the setting pointed."""
 
@@ -76,8 +76,7 @@ def _values(given: "_File", problems: list[str]) -> Mapping[str, Json]:
     return values
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
+class _File(NamedTuple):
     """`named`: the setting and its value, as messages begin."""
 
     named: str

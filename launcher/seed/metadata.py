@@ -8,7 +8,7 @@ understood for either kind of config drive. What is empty counts as not given.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from launcher.seed.yaml_text import Json
 
@@ -26,8 +26,7 @@ TEXTS = ("uuid", "instance-id", "name", *HOSTNAMES, *ZONES)
 FILE_KEYS = ("files", "network_config")
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """What makes the guest itself, for life: the pet's name and the UUID that QEMU is given."""
 
     name: str

@@ -1,15 +1,14 @@
 """The guest's network in writing, for guests that get no DHCP: OpenStack's form and netplan's."""
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from typing import NamedTuple
 
 from launcher.seed.yaml_text import Json
 
 ANY = str(IPv4Address(0))
 
 
-@dataclass(frozen=True, slots=True)
-class StaticNetwork:
+class StaticNetwork(NamedTuple):
     """What DHCP would have said. `prefix` is the length of the netmask, `mtu` is in bytes."""
 
     mac: str

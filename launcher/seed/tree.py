@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from launcher.seed import metadata
 from launcher.seed.metadata import Identity
@@ -17,8 +17,7 @@ NOCLOUD_LABEL = "cidata"
 FOLSOM, LIBERTY, LATEST = "2012-08-10", "2015-10-15", "latest"
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """One file: its path on the drive, with slashes, and its bytes."""
 
     path: str

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, fields, replace
+from dataclasses import Field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from launcher.host.container import Container
 from launcher.host.errors import SettingsError
@@ -15,8 +15,7 @@ from launcher.settings.source import target_of
 from launcher.settings.table import MIB, MOST_CPUS, Row, Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """What defaults depend on besides the environment.
 
     `emulated`: whether QEMU would have to emulate here; `legacy_mount`: whether only /image is

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from launcher.host.log import LEVELS
 from launcher.settings import parse
@@ -21,8 +21,7 @@ GIB = 1 << 30
 MOST_CPUS = 255
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """What is known of one setting besides its type.
 
     `aliases` are further names with a parser of their own (another unit, say). `default_text`

@@ -43,7 +43,7 @@ def base(**changes: Any) -> Base:
 
 
 def record(**changes: Any) -> PetRecord:
-    return replace(RECORD, **changes)
+    return RECORD._replace(**changes)
 
 
 def header(

@@ -1,6 +1,5 @@
 """QEMU's command line, read whole in goldens, and what must hold of each."""
 
-from dataclasses import replace
 from ipaddress import IPv4Address
 from itertools import pairwise
 from pathlib import Path
@@ -17,35 +16,31 @@ SCREENS = (IPv4Address("10.1.2.3"), IPv4Address("127.0.0.1"))
 
 MACHINES: dict[str, Machine] = {
     "default": DEFAULT,
-    "kvm-vhost": replace(DEFAULT, accelerator="kvm", nic=replace(DEFAULT.nic, vhost=Fd(7))),
-    "planned": replace(
-        DEFAULT,
-        nic=replace(DEFAULT.nic, tap="vm0"),
+    "kvm-vhost": DEFAULT._replace(accelerator="kvm", nic=DEFAULT.nic._replace(vhost=Fd(7))),
+    "planned": DEFAULT._replace(
+        nic=DEFAULT.nic._replace(tap="vm0"),
         monitor=RUN / "qmp.sock",
         console_log=Path("/dev/stdout"),
     ),
-    "seed-sata": replace(DEFAULT, seed=Seed(RUN / "seed.iso", "sata")),
-    "seed-scsi": replace(DEFAULT, seed=Seed(RUN / "seed.iso", "scsi")),
-    "no-seed": replace(DEFAULT, seed=None),
-    "no-direct": replace(DEFAULT, pet=replace(PET, direct=False, aio="threads")),
-    "extra-disks": replace(
-        DEFAULT,
+    "seed-sata": DEFAULT._replace(seed=Seed(RUN / "seed.iso", "sata")),
+    "seed-scsi": DEFAULT._replace(seed=Seed(RUN / "seed.iso", "scsi")),
+    "no-seed": DEFAULT._replace(seed=None),
+    "no-direct": DEFAULT._replace(pet=PET._replace(direct=False, aio="threads")),
+    "extra-disks": DEFAULT._replace(
         disks=(
             RawDisk(Path("/volumes/a.img"), block=False, direct=True, aio="io_uring"),
             RawDisk(Path("/disks/b"), block=True, direct=False, aio="threads"),
         ),
     ),
-    "vnc-password": replace(DEFAULT, vnc=Vnc(SCREENS, RUN / "vnc-password")),
-    "no-vnc": replace(DEFAULT, vnc=None),
-    "fw-cfg": replace(
-        DEFAULT,
+    "vnc-password": DEFAULT._replace(vnc=Vnc(SCREENS, RUN / "vnc-password")),
+    "no-vnc": DEFAULT._replace(vnc=None),
+    "fw-cfg": DEFAULT._replace(
         fw_cfg=(
             FwCfg("opt/com.coreos/config", Path("/ignition")),
             FwCfg("opt/org.flatcar-linux/config", Path("/ignition")),
         ),
     ),
-    "commas": replace(
-        DEFAULT,
+    "commas": DEFAULT._replace(
         name="a,b",
         console=Path("/r,un/console.sock"),
         agent=Path("/r,un/agent.sock"),
@@ -57,7 +52,7 @@ MACHINES: dict[str, Machine] = {
         vnc=Vnc(SCREENS, Path("/r,un/vnc-password")),
         fw_cfg=(FwCfg("opt/a,b", Path("/i,gnition")),),
     ),
-    "arguments": replace(DEFAULT, arguments=("-device", "e1000,netdev=net1", "-snapshot")),
+    "arguments": DEFAULT._replace(arguments=("-device", "e1000,netdev=net1", "-snapshot")),
 }
 
 
@@ -156,5 +151,5 @@ def test_the_pet_is_what_boots() -> None:
 
 
 def test_memory_is_rounded_down_to_what_was_given() -> None:
-    machine = replace(DEFAULT, memory=(1 << 30) + 123)
+    machine = DEFAULT._replace(memory=(1 << 30) + 123)
     assert values(qemu.argv(machine), "-m") == ["size=1024M"]
