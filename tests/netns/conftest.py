@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.netns.lab import Lab, Shape, lab
+from tests.netns.lab import Lab, lab
+from tests.pods.shapes import SHAPES, Shape
 
 BACKENDS = ("nft", "iptables")
 
@@ -30,7 +31,7 @@ def need(backend: str) -> None:
         pytest.skip("kernel has no legacy iptables")
 
 
-@pytest.fixture(params=["plain", "calico"])
+@pytest.fixture(params=SHAPES)
 def shape(request: pytest.FixtureRequest) -> Shape:
     found: Shape = request.param
     return found

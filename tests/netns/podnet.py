@@ -5,7 +5,6 @@ environment. It prints a line of JSON once everything is in force, and takes it 
 its stdin ends. What it is told besides stands in variables of its own:
 
 PODNET_TAP=1          open a real tap (otherwise tap0 is there already)
-PODNET_ENTER=n        go no further than the n-th resource
 PODNET_DIE_AFTER=n    die of SIGKILL right after the n-th change of the machine
 """
 
@@ -14,16 +13,16 @@ import logging
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from launcher.host import log, process, rtnetlink
 from launcher.host.container import Container
 from launcher.host.errors import LauncherError
-from launcher.net import dnsmasq, links, pod, tap, topology
-from launcher.net.nat import backend, conntrack, plan
+from launcher.net import pod, topology
+from launcher.net.apply import apply
+from launcher.net.tap import open_tap
 from launcher.settings.load import Surroundings, load
 
 MAC = "06:fe:00:00:00:01"
@@ -33,39 +32,20 @@ def main() -> int:
     log.configure("info", "text")
     settings = load(os.environ, Surroundings(Container(hostname="pet-0")))
     try:
-        network = pod.read()
-        planned = topology.make(settings, network, MAC)
+        planned = topology.make(settings, pod.read(), MAC)
         if after := int(os.environ.get("PODNET_DIE_AFTER", "0")):
             die_after(after, settings.nat_backend)
-        rules = plan.rules(planned)
-        times: dict[str, float] = {}
-        resources: dict[str, Callable[[], AbstractContextManager[object]]] = {
-            "links": lambda: links.apply(planned),
-            "nat": lambda: backend.apply(settings.nat_backend, rules),
-            "flows": lambda: forgetting(planned),
-        }
-        if planned.needs_dnsmasq:
-            resources["dnsmasq"] = lambda: dnsmasq.start(planned, settings.run_dir)
-        if os.environ.get("PODNET_TAP"):
-            resources = {"tap": lambda: tap.open_tap(planned.port), **resources}
-        last = int(os.environ.get("PODNET_ENTER", len(resources)))
         with ExitStack() as stack:
-            for name, enter in list(resources.items())[:last]:
-                begun = time.monotonic()
-                stack.enter_context(enter())
-                times[name] = round((time.monotonic() - begun) * 1000, 1)
-            print(json.dumps({"times": times, "notices": planned.notices}), flush=True)
+            if os.environ.get("PODNET_TAP"):
+                stack.enter_context(open_tap(planned.port))
+            network = apply(planned, settings.nat_backend, settings.run_dir, debug=False)
+            stack.enter_context(network)
+            print(json.dumps({"notices": planned.notices}), flush=True)
             sys.stdin.read()
     except LauncherError as err:
         logging.getLogger("podnet").error("%s", err)
         return err.exit_code
     return 0
-
-
-@contextmanager
-def forgetting(planned: topology.Topology) -> Iterator[None]:
-    conntrack.forget_stale(planned)
-    yield
 
 
 def die_after(number: int, nat_backend: str) -> None:

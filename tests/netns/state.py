@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from tests.netns.namespaces import Namespace
+from tests.pods.namespaces import Namespace
 
 # Of each link: what says how it is set, and not how it fares or when it was made.
 KEPT = ("ifname", "mtu", "master", "flags", "ifalias", "inet6_addr_gen_mode")

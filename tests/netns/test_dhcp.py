@@ -8,12 +8,12 @@ from threading import Thread
 import pytest
 
 from tests.netns.lab import VM_GW, VM_IP, Lab
-from tests.netns.namespaces import Namespace
 from tests.netns.traffic import TCP, UDP, answering, ask
+from tests.pods.namespaces import Namespace
 
 
 def test_the_lease_has_the_pods_network_in_it(pod: Lab) -> None:
-    pod.resolv_conf(
+    pod.pod.resolv_conf(
         "# kubelet writes such a file\n"
         "search default.svc.cluster.local svc.cluster.local cluster.local\n"
         "nameserver 10.96.0.10\nnameserver 10.96.0.11\nnameserver 10.96.0.12\n"
@@ -44,7 +44,7 @@ def test_addresses_of_ones_own_choice(pod: Lab) -> None:
 
 
 def test_no_search_and_no_name_server(pod: Lab) -> None:
-    pod.resolv_conf("")
+    pod.pod.resolv_conf("")
     podnet = pod.start()
     lease = pod.boot()
     assert "dns" not in lease
@@ -70,7 +70,7 @@ def test_no_dhcp_server_when_none_is_wanted(pod: Lab) -> None:
 
 
 def test_dnsmasq_speaks_on_the_bridge_only(pod: Lab) -> None:
-    pod.resolv_conf("nameserver 127.0.0.11\n")
+    pod.pod.resolv_conf("nameserver 127.0.0.11\n")
     pod.start({"POD_PORTS": "tcp/53,udp/53"})
     # Nobody has its ports on the pod's side, or these would fail.
     for address in (pod.pod_ip, "127.0.0.1"):
@@ -127,7 +127,7 @@ def resolve(space: Namespace, server: str) -> str:
 @pytest.mark.parametrize("resolver", ["127.0.0.11", "127.0.0.1", "10.66.0.2"])
 def test_a_resolver_inside_of_the_pod_is_asked_through_dnsmasq(pod: Lab, resolver: str) -> None:
     """Docker's, one on the pod's 127.0.0.1, and one on its own address."""
-    pod.resolv_conf(f"nameserver {resolver}\n")
+    pod.pod.resolv_conf(f"nameserver {resolver}\n")
     with name_server(pod.pod, resolver):
         pod.start()
         assert pod.boot()["dns"] == VM_GW
@@ -137,7 +137,7 @@ def test_a_resolver_inside_of_the_pod_is_asked_through_dnsmasq(pod: Lab, resolve
 
 
 def test_a_resolver_of_the_clusters_is_asked_by_the_vm_itself(pod: Lab) -> None:
-    pod.resolv_conf(f"nameserver fd00::53\nnameserver {pod.client_ip}\n")
+    pod.pod.resolv_conf(f"nameserver fd00::53\nnameserver {pod.client_ip}\n")
     with name_server(pod.client, pod.client_ip):
         podnet = pod.start()
         assert pod.boot()["dns"] == pod.client_ip
@@ -148,7 +148,7 @@ def test_a_resolver_of_the_clusters_is_asked_by_the_vm_itself(pod: Lab) -> None:
 
 
 def test_dns_works_without_dhcp(pod: Lab) -> None:
-    pod.resolv_conf("nameserver 127.0.0.11\n")
+    pod.pod.resolv_conf("nameserver 127.0.0.11\n")
     with name_server(pod.pod, "127.0.0.11"):
         pod.start({"NO_DHCP": "1"})
         pod.configure_vm()

@@ -6,7 +6,6 @@ import struct
 import pytest
 
 from tests.netns.lab import VM_GW, VM_IP, Lab
-from tests.netns.namespaces import Namespace
 from tests.netns.podnet import MAC
 from tests.netns.traffic import (
     TCP,
@@ -20,6 +19,7 @@ from tests.netns.traffic import (
     receive_raw,
     send_raw,
 )
+from tests.pods.namespaces import Namespace
 
 LINK_IP = 0x0800
 

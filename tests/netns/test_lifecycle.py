@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.netns.lab import Lab, Podnet, lab
+from tests.netns.lab import Lab, lab
 from tests.netns.state import state
 from tests.netns.traffic import TCP, answering, ask
 
@@ -155,14 +155,10 @@ def test_a_bridge_of_somebody_else_is_refused_and_left_alone(pod: Lab) -> None:
     assert state(pod.pod) == before
 
 
-def enter(made: Lab, count: int) -> Podnet:
-    return made.start({"PODNET_ENTER": str(count)})
-
-
 def test_the_bridge_is_the_same_gateway_after_every_start(pod: Lab) -> None:
     macs = []
     for _ in range(2):
-        podnet = enter(pod, 1)
+        podnet = pod.start()
         macs.append(pod.pod.run("cat", "/sys/class/net/br0/address"))
         podnet.stop()
     assert macs[0] == macs[1] == "0a:fe:00:00:00:01\n"

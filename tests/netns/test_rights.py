@@ -44,7 +44,7 @@ def test_it_forwards_with_proc_read_only_and_forwarding_off(pod: Lab, backend: s
 def test_net_admin_is_enough(pod: Lab) -> None:
     # As container runtimes set it for pods.
     pod.pod.sysctl(ipv4__ip_unprivileged_port_start=0)
-    pod.resolv_conf("nameserver 127.0.0.11\n")
+    pod.pod.resolv_conf("nameserver 127.0.0.11\n")
     pod.pod.ip("link delete tap0")
     podnet = pod.start({"PODNET_TAP": "1"}, only("net_admin"))
     assert podnet.stop() == 0

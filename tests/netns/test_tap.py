@@ -9,7 +9,7 @@ import pytest
 from launcher.host import rtnetlink
 from launcher.host.errors import Busy, LauncherError, RightMissing
 from launcher.net.tap import open_tap
-from tests.netns.namespaces import Namespace, namespaces
+from tests.pods.namespaces import Namespace, namespaces
 
 
 @pytest.fixture

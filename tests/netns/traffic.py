@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from tests.netns.namespaces import Namespace
+from tests.pods.namespaces import Namespace
 
 TCP, UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
 ECHO_REQUEST = 8
