@@ -64,8 +64,9 @@ def attach(run_dir: Path) -> None:
                 hint="run this in the VM's container, while the VM is on",
             ) from err
         if sys.stdin.isatty():
-            print("attached to the console; ^] detaches", file=sys.stderr)
             stack.enter_context(_raw_terminal())
+            # Said when it is true: from here on each key is the guest's.
+            print("attached to the console; ^] detaches", end="\r\n", file=sys.stderr)
         _copy(end)
 
 
@@ -121,7 +122,8 @@ def _alone(run_dir: Path) -> Iterator[None]:
 def _raw_terminal() -> Iterator[None]:
     """Each key goes to the guest as it is, Ctrl-C too."""
     before = termios.tcgetattr(0)
-    tty.setraw(0)
+    # Nothing is dropped that was typed meanwhile.
+    tty.setraw(0, termios.TCSADRAIN)
     try:
         yield
     finally:
