@@ -8,21 +8,15 @@ Sources: rtnetlink(7), and the kernel's uapi headers if_link.h, if_addr.h, rtnet
 which the names of the constants come from.
 """
 
-import errno
-import os
 import socket
 import struct
-from collections.abc import Iterator
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
 from launcher.host.errors import LauncherError, RightMissing
+from launcher.host.netlink import NLM_F_ACK, attribute, attributes, dump, nested, request
 
-NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 1, 4, 0x300
-NLM_F_DUMP_INTR = 0x10
-NLMSG_ERROR, NLMSG_DONE = 2, 3
-NLA_F_NESTED, NLA_TYPE_MASK = 0x8000, 0x3FFF
 RTM_GETLINK, RTM_SETLINK, RTM_GETADDR, RTM_GETROUTE = 18, 19, 22, 26
 
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER = 1, 3, 4, 10
@@ -38,10 +32,6 @@ RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_PREFSRC = 1, 4, 5, 6, 7
 RTA_METRICS, RTA_MULTIPATH, RTA_TABLE, RTAX_MTU = 8, 9, 15, 2
 RT_TABLE_MAIN = 254
 RTN_UNICAST = 1
-
-# A dump that keeps changing under our eyes is not worth more attempts than this.
-DUMP_ATTEMPTS = 5
-RECEIVE_BYTES = 1 << 16
 
 
 class Switch(IntEnum):
@@ -92,19 +82,19 @@ class Route(NamedTuple):
 
 def links() -> tuple[Link, ...]:
     header = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, 0, 0, 0)
-    return tuple(_link(body) for body in _dump(RTM_GETLINK, header))
+    return tuple(_link(body) for body in dump(RTM_GETLINK, header))
 
 
 def addresses() -> tuple[Address, ...]:
     """The IPv4 addresses, in the kernel's order."""
     header = struct.pack("=BBBBI", socket.AF_INET, 0, 0, 0, 0)
-    return tuple(_address(body) for body in _dump(RTM_GETADDR, header))
+    return tuple(_address(body) for body in dump(RTM_GETADDR, header))
 
 
 def routes() -> tuple[Route, ...]:
     """The IPv4 unicast routes of the main table, in the kernel's order."""
     header = struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)
-    found = (_route(body) for body in _dump(RTM_GETROUTE, header))
+    found = (_route(body) for body in dump(RTM_GETROUTE, header))
     return tuple(route for route in found if route)
 
 
@@ -116,11 +106,9 @@ def switch(index: int, values: dict[Switch, int]) -> None:
 
     :raise RightMissing: without NET_ADMIN.
     """
-    conf = b"".join(
-        _attribute(number, struct.pack("=I", value)) for number, value in values.items()
-    )
-    inet = _nested(socket.AF_INET, _nested(IFLA_INET_CONF, conf))
-    _set_link(index, _nested(IFLA_AF_SPEC, inet))
+    conf = b"".join(attribute(number, struct.pack("=I", value)) for number, value in values.items())
+    inet = nested(socket.AF_INET, nested(IFLA_INET_CONF, conf))
+    _set_link(index, nested(IFLA_AF_SPEC, inet))
 
 
 def give_no_ipv6_address(index: int) -> bool:
@@ -128,9 +116,9 @@ def give_no_ipv6_address(index: int) -> bool:
 
     Returns False where the kernel has no IPv6, or has it turned off.
     """
-    mode = _attribute(IFLA_INET6_ADDR_GEN_MODE, struct.pack("=B", IN6_ADDR_GEN_MODE_NONE))
+    mode = attribute(IFLA_INET6_ADDR_GEN_MODE, struct.pack("=B", IN6_ADDR_GEN_MODE_NONE))
     try:
-        _set_link(index, _nested(IFLA_AF_SPEC, _nested(socket.AF_INET6, mode)))
+        _set_link(index, nested(IFLA_AF_SPEC, nested(socket.AF_INET6, mode)))
     except LauncherError as err:
         if isinstance(err, RightMissing):
             raise
@@ -140,16 +128,16 @@ def give_no_ipv6_address(index: int) -> bool:
 
 def _set_link(index: int, attributes: bytes) -> None:
     header = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, 0, 0)
-    for _ in _request(RTM_SETLINK, NLM_F_ACK, header + attributes):
+    for _ in request(RTM_SETLINK, NLM_F_ACK, header + attributes):
         pass
 
 
 def _link(body: bytes) -> Link:
     _, _, index, flags, _ = struct.unpack_from("=BxHiII", body)
-    found = dict(_attributes(body[16:]))
-    info = dict(_attributes(found.get(IFLA_LINKINFO, b"")))
-    families = dict(_attributes(found.get(IFLA_AF_SPEC, b"")))
-    conf = dict(_attributes(families.get(socket.AF_INET, b""))).get(IFLA_INET_CONF, b"")
+    found = dict(attributes(body[16:]))
+    info = dict(attributes(found.get(IFLA_LINKINFO, b"")))
+    families = dict(attributes(found.get(IFLA_AF_SPEC, b"")))
+    conf = dict(attributes(families.get(socket.AF_INET, b""))).get(IFLA_INET_CONF, b"")
     return Link(
         ifindex=index,
         name=_string(found[IFLA_IFNAME]),
@@ -165,7 +153,7 @@ def _link(body: bytes) -> Link:
 
 def _address(body: bytes) -> Address:
     _, prefix, flags, scope, index = struct.unpack_from("=BBBBI", body)
-    found = dict(_attributes(body[8:]))
+    found = dict(attributes(body[8:]))
     # On a point-to-point device IFA_ADDRESS is the other end's.
     address = found.get(IFA_LOCAL) or found[IFA_ADDRESS]
     return Address(index, IPv4Address(address), prefix, scope, bool(flags & IFA_F_SECONDARY))
@@ -173,15 +161,15 @@ def _address(body: bytes) -> Address:
 
 def _route(body: bytes) -> Route | None:
     _, prefix, _, _, table, _, _, kind = struct.unpack_from("=BBBBBBBB", body)
-    found = dict(_attributes(body[12:]))
+    found = dict(attributes(body[12:]))
     if kind != RTN_UNICAST or _number(found.get(RTA_TABLE), table) != RT_TABLE_MAIN:
         return None
     if RTA_MULTIPATH in found:
         # struct rtnexthop: length, flags, hops, interface; then attributes of its own.
         length, _, _, index = struct.unpack_from("=HBBi", found[RTA_MULTIPATH])
-        found |= dict(_attributes(found[RTA_MULTIPATH][8:length]))
+        found |= dict(attributes(found[RTA_MULTIPATH][8:length]))
         found[RTA_OIF] = struct.pack("=i", index)
-    metrics = dict(_attributes(found.get(RTA_METRICS, b"")))
+    metrics = dict(attributes(found.get(RTA_METRICS, b"")))
     return Route(
         network=IPv4Network((found.get(RTA_DST, bytes(4)), prefix)),
         ifindex=_number(found.get(RTA_OIF)),
@@ -202,68 +190,3 @@ def _number(data: bytes | None, default: int = 0) -> int:
 
 def _string(data: bytes) -> str:
     return data.rstrip(b"\0").decode(errors="replace")
-
-
-def _attribute(kind: int, data: bytes) -> bytes:
-    size = 4 + len(data)
-    return struct.pack("=HH", size, kind) + data + bytes(-size % 4)
-
-
-def _nested(kind: int, data: bytes) -> bytes:
-    return _attribute(kind | NLA_F_NESTED, data)
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    offset = 0
-    while offset + 4 <= len(data):
-        size, kind = struct.unpack_from("=HH", data, offset)
-        if size < 4:
-            return
-        yield kind & NLA_TYPE_MASK, data[offset + 4 : offset + size]
-        offset += size + -size % 4
-
-
-class _Interrupted(Exception):
-    """The table changed while it was being dumped, so the answer may lack something."""
-
-
-def _dump(kind: int, header: bytes) -> list[bytes]:
-    for _ in range(DUMP_ATTEMPTS):
-        try:
-            return list(_request(kind, NLM_F_DUMP, header))
-        except _Interrupted:
-            continue
-    raise LauncherError("the pod's network did not stay the same long enough to be read")
-
-
-def _request(kind: int, flags: int, payload: bytes) -> Iterator[bytes]:
-    """Send one message and yield the bodies of the answers."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as channel:
-        channel.bind((0, 0))
-        head = struct.pack("=IHHII", 16 + len(payload), kind, NLM_F_REQUEST | flags, 1, 0)
-        channel.send(head + payload)
-        while True:
-            data = channel.recv(RECEIVE_BYTES)
-            offset = 0
-            while offset < len(data):
-                size, answer, answer_flags, _, _ = struct.unpack_from("=IHHII", data, offset)
-                body = data[offset + 16 : offset + size]
-                offset += size + -size % 4
-                if answer_flags & NLM_F_DUMP_INTR:
-                    raise _Interrupted
-                if answer == NLMSG_DONE:
-                    return
-                if answer == NLMSG_ERROR:
-                    _check(-int(struct.unpack_from("=i", body)[0]))
-                    return
-                yield body
-
-
-def _check(error: int) -> None:
-    if error in (errno.EPERM, errno.EACCES):
-        raise RightMissing(
-            "changing the pod's network is not allowed",
-            hint="the container needs the capability NET_ADMIN",
-        )
-    if error:
-        raise LauncherError(f"the kernel refused a change of the network: {os.strerror(error)}")
