@@ -1,4 +1,4 @@
-"""An event loop whose time passes only where it would wait: an hour takes no time, to the second."""
+"""An event loop whose time passes only where it would wait, and there at once."""
 
 import asyncio
 import selectors
@@ -13,9 +13,7 @@ class Leap(selectors.DefaultSelector):
 
     passed = 0.0
 
-    def select(
-        self, timeout: float | None = None
-    ) -> list[tuple[selectors.SelectorKey, int]]:
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if not ready:
             assert timeout is not None, "everybody waits for somebody else"

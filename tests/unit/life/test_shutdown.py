@@ -52,7 +52,12 @@ class FakeVm:
         hangs: tuple[str, ...] = (),
         fails: Mapping[str, LauncherError] | None = None,
     ) -> None:
-        self.ends_by, self.has_agent, self.hangs, self.fails = ends_by, has_agent, hangs, fails or {}
+        self.ends_by, self.has_agent, self.hangs, self.fails = (
+            ends_by,
+            has_agent,
+            hangs,
+            fails or {},
+        )
         self.ended = asyncio.Event()
         self.orders: asyncio.Queue[None] = asyncio.Queue()
         self.heard: list[tuple[str, float]] = []
