@@ -97,7 +97,6 @@ def _convert(raw: Path, want: Wanted, arrival: Arrival, origin: Origin) -> Base:
     with temporary.file(want.folder, want.name) as part:
         logger.info("turning the raw image into qcow2")
         qemu_img.convert(raw, part, arrival.size, want.shown)
-        raw.unlink()  # its space may be wanted, and it is not wanted any more
         return _prove(part, want, _digest(part), origin)
 
 
