@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-LIBRARIES = ("asyncio", "pyroute2", "qemu.qmp", "urllib3")
+LIBRARIES = ("asyncio", "pyroute2", "urllib3")
 LEVELS = ("debug", "info", "warning", "error")
 
 
