@@ -36,13 +36,16 @@ ACCEPTED = {
     Kind.BZIP2: (b"BZh",),
 }
 
+# At the start of a dynamic one; a fixed one is a raw disk with this in one sector more at its end.
+VHD = b"conectix"  # codespell:ignore
+
 # What else people point at, by offset and magic: the name, then its name for `qemu-img -f`, if any.
 DISKS = (
     (0, b"KDMV", "a VMDK image", "vmdk"),
     (0, b"COWD", "a VMDK image", "vmdk"),
     (0, b"# Disk DescriptorFile", "a VMDK image's description, without its data", ""),
     (0, b"vhdxfile", "a VHDX image", "vhdx"),
-    (0, b"conectix", "a VHD image", "vpc"),
+    (0, VHD, "a VHD image", "vpc"),
     (64, b"\x7f\x10\xda\xbe", "a VDI image", "vdi"),
     (0, b"QED\0", "a QED image", "qed"),
     (0, b"WithoutFreeSpace", "a Parallels image", "parallels"),
@@ -120,7 +123,7 @@ def check_raw(size: int, last_sector: bytes, source: str) -> None:
             "of 512, and 1 MiB at least",
             hint="it may have been cut short where it comes from",
         )
-    if last_sector.startswith(b"conectix"):
+    if last_sector.startswith(VHD):
         raise ImageRefused(f"{source} is a VHD image", hint=CONVERT_HINT.format("vpc"))
 
 

@@ -54,7 +54,7 @@ def test_a_packing_inside_a_packing_is_not(outer: Kind, inner: Kind) -> None:
         (b"COWD" + bytes(600), "VMDK"),
         (b"# Disk DescriptorFile\nversion=1", "VMDK image's description"),
         (b"vhdxfile" + bytes(600), "VHDX.*-f vhdx"),
-        (b"conectix" + bytes(600), "VHD.*-f vpc"),
+        (content.VHD + bytes(600), "VHD.*-f vpc"),
         (b"<<< Oracle VM VirtualBox".ljust(64) + b"\x7f\x10\xda\xbe", "VDI.*-f vdi"),
         (b"QED\0" + bytes(600), "QED"),
         (b"LUKS\xba\xbe" + bytes(600), "LUKS"),
@@ -106,4 +106,4 @@ def test_raw_images_that_are_no_disk(size: int) -> None:
 
 def test_a_fixed_vhd_has_its_mark_at_its_end() -> None:
     with pytest.raises(ImageRefused, match=r"VHD.*-f vpc"):
-        content.check_raw(2 << 20, b"conectix" + bytes(504), "IMG_SOURCE=/x")
+        content.check_raw(2 << 20, content.VHD + bytes(504), "IMG_SOURCE=/x")

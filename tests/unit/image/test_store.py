@@ -149,7 +149,7 @@ def test_a_base_without_a_record_that_is_not_what_its_name_says(volume: Volume) 
     volume.adopt()
     (volume.path / RECORD).unlink()
     (volume.path / STORED).chmod(0o644)
-    (volume.path / STORED).write_bytes(b"an omage")
+    (volume.path / STORED).write_bytes(b"AN IMAGE")
     with pytest.raises(ImageRefused, match="not what it was: its sha256 is"):
         volume.adopt()
 
