@@ -11,6 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from tests.pods.vm import COMMANDS, Pod
+
+DETACH = b"\x1d"
+CONSOLE = (str(COMMANDS / "berth"), "console")
 PATIENCE = 60.0
 
 
@@ -23,14 +27,15 @@ class Terminal:
     def type(self, keys: bytes) -> None:
         os.write(self.master, keys)
 
-    def wait_for(self, pattern: bytes) -> None:
+    def wait_for(self, pattern: bytes) -> "re.Match[bytes]":
         """Wait until what is on the terminal has a match of a regular expression."""
         deadline = time.monotonic() + PATIENCE
-        while not re.search(pattern, self.seen):
+        while not (found := re.search(pattern, bytes(self.seen))):
             left = deadline - time.monotonic()
             ready, _, _ = select.select([self.master], [], [], max(0.0, left))
             assert ready, f"no {pattern!r} within {PATIENCE:g} s in {bytes(self.seen)!r}"
             self.seen += os.read(self.master, 4096)
+        return found
 
     def wait(self) -> int:
         return self.process.wait(PATIENCE)
@@ -56,3 +61,11 @@ def terminal(argv: Sequence[str], environment: Mapping[str, str]) -> Iterator[Te
         process.wait()
         os.close(slave)
         os.close(master)
+
+
+@contextmanager
+def attached(pod: Pod) -> Iterator[Terminal]:
+    """A person at the guest's serial console."""
+    with terminal(pod.command(*CONSOLE), pod.environment) as made:
+        made.wait_for(rb"attached to the console; \^\] detaches")
+        yield made

@@ -1,22 +1,10 @@
 """`berth console`: a person at the guest's serial console, which goes on in the log."""
 
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from tests.boot.conftest import Up
-from tests.boot.terminal import Terminal, terminal
-from tests.pods.vm import COMMANDS, Pod
-
-DETACH = b"\x1d"
-CONSOLE = (str(COMMANDS / "berth"), "console")
-
-
-@contextmanager
-def attached(pod: Pod) -> Iterator[Terminal]:
-    with terminal(pod.command(*CONSOLE), pod.environment) as made:
-        made.wait_for(rb"attached to the console; \^\] detaches")
-        yield made
+from tests.boot.terminal import CONSOLE, DETACH, attached
+from tests.pods.vm import Pod
 
 
 def test_a_person_types_a_command_and_sees_its_answer(up: Up) -> None:

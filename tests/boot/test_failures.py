@@ -1,0 +1,109 @@
+"""What dies while the VM runs, and what must not run twice."""
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.pods.shapes import site
+from tests.pods.vm import Pod, Run, pod
+
+RENEW = "pidof udhcpc | xargs kill -USR1"
+
+
+def running(idle: Pod, *arguments: str, **settings: str) -> Run:
+    """A VM that has just been told to run; its guest has not got far."""
+    run = idle.start(*arguments, **settings)
+    run.log.wait_for("is running$")
+    return run
+
+
+def is_there(pid: int) -> bool:
+    """Whether a process runs; one that only waits for its exit status to be read does not."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    return False
+
+
+def test_dnsmasq_comes_back_and_the_next_start_takes_over_after_a_kill(idle: Pod) -> None:
+    run = idle.boot()
+    first = run.child("dnsmasq")
+    os.kill(first, signal.SIGKILL)
+    run.log.wait_for("dnsmasq ended with status -9.*; starting it again")
+    idle.ssh("rm /run/lease")
+    # The guest asks again for as long as nobody answers.
+    idle.ssh(f"until [ -s /run/lease ]; do {RENEW}; usleep 200000; done")
+    assert run.child("dnsmasq") != first
+    assert "mtu='1450'" in idle.ssh("cat /run/lease")
+    idle.ssh("echo kept >/data/note; sync")
+
+    children = run.qemu, run.child("dnsmasq")
+    run.kill()
+    assert [pid for pid in children if is_there(pid)] == []
+
+    again = idle.boot()
+    assert "warning" not in again.log.text
+    assert idle.ssh("cat /data/note") == "kept"
+    assert again.stop().status == 0
+    assert "br0" not in idle.site.pod.run("ip", "link")
+
+
+def test_the_end_of_qemu_is_told_in_words(idle: Pod) -> None:
+    run = running(idle)
+    os.kill(run.qemu, signal.SIGKILL)
+    end = run.wait()
+    assert end.status == 70
+    assert "startvm: error: QEMU died of signal 9:\nit said nothing" in end.log
+    assert "br0" not in idle.site.pod.run("ip", "link")
+
+
+def test_a_pet_runs_once(idle: Pod, tmp_path: Path) -> None:
+    """Two pods of one name on one volume, on two nodes say."""
+    running(idle)
+    with site("calico") as elsewhere:
+        settings = {**idle.settings, "RUN_DIR": str(tmp_path / "run")}
+        with pod(elsewhere, idle.folder, idle.key, idle.image, settings) as other:
+            end = other.start().wait()
+    assert end.status == 75, end.log
+    assert str(idle.disk) in end.log
+    assert "a pet runs once; the other pod has to end first" in end.log
+    assert idle.runs[0].is_alive
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("-no-such-option",), "-no-such-option: invalid option"),
+        (("-device", "no-such-device"), "'no-such-device' is not a valid device model name"),
+    ],
+    ids=["option", "device"],
+)
+def test_qemu_has_its_say_about_its_arguments(
+    idle: Pod, arguments: tuple[str, ...], words: str
+) -> None:
+    end = idle.start(*arguments).wait()
+    assert end.status == 70
+    assert "startvm: error: QEMU exited 1:" in end.log
+    assert words in end.log.partition("startvm: error:")[2]
+
+
+def test_what_startvm_is_no_command_for(idle: Pod) -> None:
+    end = idle.start("boot").wait()
+    assert end.status == 70
+    assert "startvm does not know 'boot' (hint: its arguments are QEMU's options" in end.log
+
+
+def test_startvm_bash_is_a_shell(idle: Pod) -> None:
+    run = idle.start("bash", "-c", "echo $PET_DIR; exit 3")
+    assert run.wait().status == 3
+    assert run.console.text == f"{idle.folder / 'pet'}\n"
+
+
+def test_another_network_of_the_pods_own_is_not_taken(idle: Pod) -> None:
+    idle.site.pod.ip("link add br0 type bridge")
+    end = idle.start().wait()
+    assert end.status == 70
+    assert "there is already a network device br0, and it is not Berth's" in end.log
+    idle.site.pod.run("ip", "link", "show", "br0")
