@@ -1,11 +1,10 @@
 """What the rest of Berth knows of a base image."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+class Base(NamedTuple):
     """A qcow2 image on the shared volume that was verified and never changes.
 
     `digest`: sha256 of the file at `path`, in hex. `size`: bytes of that file. `virtual_size`:

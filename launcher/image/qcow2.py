@@ -6,8 +6,8 @@ are big-endian.
 
 import os
 import struct
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 MAGIC = b"QFI\xfb"
 
@@ -33,8 +33,7 @@ class NotQcow2(ValueError):
     """The bytes are no qcow2 header that can be read; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """One qcow2 header. Offsets and sizes are in bytes, `l1_entries` in entries of 8 bytes.
 
     `backing_file` and `data_file` are as written in the file, None where there is none.

@@ -6,9 +6,8 @@ is kept without them, and known again by its digest.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from launcher.settings.parse import Checksum
 from launcher.settings.source import redact
@@ -19,8 +18,7 @@ FORMAT = 1
 MOST_ORIGINS = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """A URL or a path as it may be shown; `sha256` is of the whole, if something was left out."""
 
     shown: str
@@ -38,8 +36,7 @@ class Address:
         return redact(source) == self.shown and _sha256(source) == self.sha256
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """One fetch that ended in this base.
 
     `digests`: algorithm to hex digest, of the bytes as they arrived, packed or not. `sums`: the
@@ -63,8 +60,7 @@ class Origin:
         return self.sums is not None and self.sums.names(checksum.sums_url)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """`size` and `mtime_ns` are of the base's file, `virtual_size` of the disk inside; bytes."""
 
     digest: str

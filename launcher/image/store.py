@@ -18,7 +18,6 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 from launcher.host.errors import ImageRefused, StorageError
@@ -129,7 +128,7 @@ def adopt(part: Path, want: Wanted, *, digest: str, virtual_size: int, origin: O
         status = path.stat()
         known = Record(digest, status.st_size, status.st_mtime_ns, virtual_size, ())
     others = [each for each in known.origins if each.address != origin.address]
-    known = replace(known, origins=(origin, *others[: MOST_ORIGINS - 1]))
+    known = known._replace(origins=(origin, *others[: MOST_ORIGINS - 1]))
     _write_record(_record_path(want.folder, digest), known)
     _give_name(want.folder, want.name, digest)
     return _base(want.folder, known, origin)

@@ -1,8 +1,8 @@
 """Which image the settings ask for, and under which name it is known on the shared volume."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from launcher.settings.parse import Checksum
 from launcher.settings.source import is_path, redact
@@ -11,8 +11,7 @@ from launcher.settings.table import Settings
 STORED = re.compile(r"sha256-([0-9a-f]{64})\.qcow2")
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """`source`: a URL or a full path, None where only the name was given; `setting`: what said so.
 
     `name`: what IMG_TARGET calls the base in `folder`, the shared volume.

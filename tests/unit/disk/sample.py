@@ -1,7 +1,6 @@
 """Pets, bases and qcow2 headers made of values alone."""
 
 import struct
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ RECORD = PetRecord(
 
 
 def base(**changes: Any) -> Base:
-    return replace(BASE, **changes)
+    return BASE._replace(**changes)
 
 
 def record(**changes: Any) -> PetRecord:
