@@ -38,12 +38,27 @@ def log_to_stdout() -> Iterator[int]:
     except OSError as err:
         if err.errno != errno.ENXIO:
             raise StorageError(f"stdout cannot be opened for the console: {err.strerror}") from err
-        # A socket, which has no name to open; a plain copy serves if it is write-only.
-        fd = os.dup(1)
+        # A socket (systemd's journal, say) cannot be opened anew, so somebody has to carry.
+        fd = _pipe_to_stdout()
     try:
         yield fd
     finally:
         os.close(fd)
+
+
+def _pipe_to_stdout() -> int:
+    """The writing end of a pipe whose other end is copied to stdout as long as anybody writes."""
+    from threading import Thread
+
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+
+    def carry() -> None:
+        with os.fdopen(reading, "rb", buffering=0) as pipe:
+            while data := pipe.read(CHUNK):
+                _write_all(data)
+
+    Thread(target=carry, name="console", daemon=True).start()
+    return writing
 
 
 def attach(run_dir: Path) -> None:

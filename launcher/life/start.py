@@ -85,7 +85,9 @@ def run(facts: Facts, stack: ExitStack) -> Outcome:
             with step(logger, "the config drive"):
                 iso.write(seed.tree, seed.label, seed.path)
         with step(logger, "the network"):
-            return connect(facts, stack)
+            services = connect(facts, stack)
+        logger.info("%s", facts.topology.summary)
+        return services
 
     # The event loop and the QMP library are imported while QEMU initialises.
     from launcher.life.supervisor import Vm, supervise

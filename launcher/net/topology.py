@@ -54,6 +54,14 @@ class Topology(NamedTuple):
         return IPv4Network((self.gateway, PREFIX), strict=False).netmask
 
     @property
+    def summary(self) -> str:
+        """One line for people: which address leads to the VM, and by which ports it does not."""
+        kept = " and ".join(str(port) for port in self.kept)
+        return f"every port of {self.pod_address} leads to the VM" + (
+            f", except {kept}" * bool(kept)
+        )
+
+    @property
     def needs_dnsmasq(self) -> bool:
         return self.dhcp or bool(self.forward_dns)
 
