@@ -70,7 +70,7 @@ def make_run_dir(run_dir: Path) -> None:
 def run(facts: Facts, stack: ExitStack) -> Outcome:
     """From what was found to the end of QEMU; what it needs is left on `stack`."""
     settings = facts.settings
-    base = facts.pet.base or fetched(settings)
+    base = facts.pet.base or fetched(facts)
     with step(logger, "the pet's disk"):
         pet.apply(facts.with_base(base))
     seed = assembly.drive(facts)
@@ -104,11 +104,15 @@ def run(facts: Facts, stack: ExitStack) -> Outcome:
     return outcome(end, settings.on_poweroff, settings.on_crash)
 
 
-def fetched(settings: Settings) -> Base:
+def fetched(facts: Facts) -> Base:
     """The base of a pet that is new, and whose image is not there either."""
     from launcher.image import fetch
 
-    return fetch.ensure(settings)
+    # A right that is missing is told before gigabytes are fetched.
+    with tap.open_tap(facts.topology.port):
+        pass
+
+    return fetch.ensure(facts.settings)
 
 
 def launch(facts: Facts, base: Base, stack: ExitStack) -> tuple[socket.socket, Child]:
