@@ -3,12 +3,14 @@
 import contextlib
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
+from tests.pods.container import volume
 from tests.pods.shapes import site
-from tests.pods.vm import Pod, Run, pod
+from tests.pods.vm import END_PATIENCE, Pod, Run, pod
 
 RENEW = "pidof udhcpc | xargs kill -USR1"
 
@@ -18,6 +20,12 @@ def running(idle: Pod, *arguments: str, **settings: str) -> Run:
     run = idle.start(*arguments, **settings)
     run.log.wait_for("is running$")
     return run
+
+
+def wait_for_status(idle: Pod, wanted: str) -> None:
+    deadline = time.monotonic() + END_PATIENCE
+    while (told := idle.berth("status", check=False).stdout.strip()) != wanted:
+        assert time.monotonic() < deadline, told
 
 
 def is_there(pid: int) -> bool:
@@ -70,6 +78,18 @@ def test_a_pet_runs_once(idle: Pod, tmp_path: Path) -> None:
     assert str(idle.disk) in end.log
     assert "a pet runs once; the other pod has to end first" in end.log
     assert idle.runs[0].is_alive
+
+
+def test_a_guest_that_fills_its_volume_is_paused_not_broken(idle: Pod) -> None:
+    """Its disk may be larger than what there is room for; no write is lost or refused."""
+    with volume(idle.folder / "pet", "4M"):
+        run = idle.boot(STOP_TIMEOUT="4")
+        idle.client.attempt(
+            "(dd if=/dev/urandom of=/data/much bs=1M count=8; sync) >/dev/null 2>&1 &"
+        )
+        run.log.wait_for(r"error: disk pet: write failed: .* \(no space left\)")
+        wait_for_status(idle, "paused")
+        assert run.stop().status == 70
 
 
 @pytest.mark.parametrize(

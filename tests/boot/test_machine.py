@@ -49,6 +49,7 @@ def test_extra_disks_come_in_order_and_are_the_guests_to_write(idle: Pod, tmp_pa
         file.truncate(11 * MIB)
     with loop_device(backing) as device:
         (idle.folder / "disks/2").symlink_to(device)
+        idle.devices = [device]
         run = idle.boot("-m", "300", CONFIG_DRIVE_BUS="scsi", VM_CPUS="2")
         told = idle.ssh("cat /sys/block/vd?/size; echo; mount | grep ' /config '; nproc; free -m")
         sectors, rest = told.split("\n\n")

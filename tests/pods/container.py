@@ -1,11 +1,15 @@
 """A program as a container runtime would start it, as far as the launcher can tell the difference.
 
-Not a container: the file system is this machine's. What counts here are the network namespace, a
-host name of its own, /proc/sys that cannot be written to, and the capabilities: those that
-runtimes give by default, and NET_ADMIN, which is all that Berth asks for besides.
+Not a container: the files are this machine's. What counts here are the network namespace, a host
+name of its own, a /dev with nothing in it but what every container has, a /proc/sys that cannot be
+written to, and the capabilities: those that runtimes give by default, and NET_ADMIN, which is all
+that Berth asks for besides.
 """
 
-from collections.abc import Collection, Sequence
+import subprocess
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 from tests.pods.namespaces import Namespace
 
@@ -28,13 +32,24 @@ DEFAULT_CAPABILITIES = (
 )
 CAPABILITIES = (*DEFAULT_CAPABILITIES, "net_admin")
 
+# What is in every container's /dev, by the runtime specification.
+DEVICES = ("full", "null", "ptmx", "random", "tty", "urandom", "zero")
+
 # Each step becomes the next program, so the process that is started is the one that is named last.
 ENTER = """\
 set -e
 hostname "$1"
+mount -t tmpfs -o mode=755,size=1m devices /mnt
+cd /dev
+cp -a --parents $2 /mnt
+ln -s /proc/self/fd /mnt/fd
+mkdir /mnt/pts
+mount --bind pts /mnt/pts
+mount --move /mnt /dev
+cd /
 mount --bind /proc/sys /proc/sys
 mount -o remount,bind,ro /proc/sys
-shift
+shift 2
 exec "$@"
 """
 
@@ -44,14 +59,29 @@ def command(
     host_name: str,
     argv: Sequence[str],
     capabilities: Collection[str] = CAPABILITIES,
+    devices: Collection[str] = (),
 ) -> list[str]:
-    """The command line that runs `argv` in a container-like place on `namespace`."""
+    """The command line that runs `argv` in a container-like place on `namespace`.
+
+    :param devices: those of this machine that it has besides, such as `/dev/kvm`.
+    """
     bounding = ",".join(["-all", *(f"+{name}" for name in capabilities)])
+    nodes = " ".join([*DEVICES, *(each.removeprefix("/dev/") for each in devices)])
     # `ip netns exec` gives a mount namespace too.
     return [
         "ip", "netns", "exec", namespace.name,
         "unshare", "--uts",
-        "sh", "-c", ENTER, "enter", host_name,
+        "sh", "-c", ENTER, "enter", host_name, nodes,
         "setpriv", "--bounding-set", bounding, "--inh-caps", "-all", "--",
         *argv,
     ]  # fmt: skip
+
+
+@contextmanager
+def volume(folder: Path, size: str) -> Iterator[None]:
+    """A small volume at `folder`."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)

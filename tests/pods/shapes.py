@@ -65,8 +65,8 @@ def _calico(client: Namespace, node: Namespace, pod: Namespace) -> Site:
         f"""link set clients up
             address add 198.51.100.1/24 dev clients
             route add default via 198.51.100.2
-            link add cali0 address ee:ee:ee:ee:ee:ee mtu {MTU} type veth peer name eth0 netns {pod.name}
-            link set cali0 up
+            link add cali0 mtu {MTU} type veth peer name eth0 netns {pod.name}
+            link set cali0 address ee:ee:ee:ee:ee:ee up
             route add 10.65.7.9/32 dev cali0 scope link"""
     )
     node.sysctl(

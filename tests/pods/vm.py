@@ -83,7 +83,8 @@ class Run:
 
 @dataclass
 class Pod:
-    """`settings` are what startvm gets in its environment; `image` is the guest's.
+    """`settings` are what startvm gets in its environment; `image` is the guest's; `devices` are
+    those of this machine that the container has besides what every container has.
 
     The volumes are folders in `folder`: shared, pet, volumes, disks, and run.
     """
@@ -95,6 +96,7 @@ class Pod:
     name: str = "web-3"
     settings: dict[str, str] = field(default_factory=dict)
     capabilities: Collection[str] = container.CAPABILITIES
+    devices: Collection[str] = ()
     runs: list[Run] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -142,7 +144,7 @@ class Pod:
         return {"PATH": os.environ["PATH"], **given, **self.settings}
 
     def command(self, *argv: str) -> list[str]:
-        return container.command(self.site.pod, self.name, argv, self.capabilities)
+        return container.command(self.site.pod, self.name, argv, self.capabilities, self.devices)
 
     def start(self, *arguments: str, **settings: str) -> Run:
         """Start the container. `settings` are for this run only."""

@@ -1,4 +1,4 @@
-"""A web server on loopback that misbehaves as told, and remembers who asked for what."""
+"""A web server that misbehaves as told, and remembers who asked for what."""
 
 import socket
 import ssl
@@ -134,17 +134,17 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def running(tls: ssl.SSLContext | None = None) -> Iterator[Server]:
-    """A server on a free port of loopback."""
+def running(tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[Server]:
+    """A server on a free port, of loopback unless told."""
 
     class OurHandler(Handler):
         pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), OurHandler) as listener:
+    with ThreadingHTTPServer((host, 0), OurHandler) as listener:
         listener.daemon_threads = True
         if tls:
             listener.socket = tls.wrap_socket(listener.socket, server_side=True)
-        server = Server(("127.0.0.1", listener.server_address[1]))
+        server = Server((host, listener.server_address[1]))
         server.scheme = "https" if tls else "http"
         OurHandler.ours = server
         thread = threading.Thread(target=listener.serve_forever, args=(0.01,))
