@@ -1,0 +1,198 @@
+"""Images that must not become a base, each refused with its own words."""
+
+import gzip
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from launcher.host import process
+from launcher.host.errors import ImageRefused, SourceUnavailable
+from launcher.image import http, qcow2, source
+from launcher.image import qemu_img as image_check
+from tests.storage.conftest import MIB, Images, Volume, qemu_img
+from tests.storage.http_server import Hold, Reply, Server
+from tests.storage.outcomes import PACK, refusal
+
+
+@pytest.fixture(scope="module")
+def traps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Images as qemu-img itself makes them, that would read files of the container."""
+    folder = tmp_path_factory.mktemp("traps")
+    secret = folder / "secret"
+    secret.write_bytes(b"do not read me".ljust(MIB, b"\0"))
+    backed = folder / "backed.qcow2"
+    qemu_img("create", "-f", "qcow2", "-b", secret, "-F", "raw", backed)
+    external = folder / "external.qcow2"
+    data = f"data_file={secret},data_file_raw=on"
+    qemu_img("create", "-f", "qcow2", "-o", data, external, "1M")
+    encrypted = folder / "encrypted.qcow2"
+    key = "secret,id=key,data=geheim"
+    luks = "encrypt.format=luks,encrypt.key-secret=key,encrypt.iter-time=10"
+    qemu_img("create", "--object", key, "-f", "qcow2", "-o", luks, encrypted, "1M")
+    return {"backing file": backed, "data in another file": external, "encrypted": encrypted}
+
+
+@pytest.mark.parametrize("what", ["backing file", "data in another file", "encrypted"])
+@pytest.mark.parametrize("packing", [None, "xz"])
+def test_images_that_do_not_stand_alone(
+    volume: Volume, server: Server, traps: dict[str, Path], what: str, packing: str | None
+) -> None:
+    body = traps[what].read_bytes()
+    url = server.serve("/disk.qcow2", PACK[packing](body) if packing else body)
+    assert what in refusal(volume, url)
+
+
+@pytest.mark.parametrize("what", ["a backing file", "nothing that is known"])
+def test_a_refusal_does_not_wait_for_the_rest(
+    volume: Volume,
+    server: Server,
+    traps: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+) -> None:
+    monkeypatch.setattr(http, "READ_TIMEOUT", 2.0)
+    start = traps["backing file"].read_bytes() if "file" in what else b""
+    hold = Hold()
+    url = server.serve("/disk.qcow2", Reply(start + bytes(8 * MIB), hold=hold))
+    try:
+        assert what in refusal(volume, url)
+    finally:
+        hold.go.set()
+
+
+def test_qemu_never_sees_an_image_that_names_other_files(
+    volume: Volume, traps: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Path] = []
+    monkeypatch.setattr(image_check, "check", lambda path, source: seen.append(path))
+    for path in traps.values():
+        refusal(volume, path)
+    assert seen == []
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.95])
+def test_a_truncated_image_is_noticed(
+    volume: Volume, server: Server, images: Images, kept: float
+) -> None:
+    """It arrives whole, as far as the server knows; `qemu-img info` finds nothing wrong."""
+    body = images.qcow2.read_bytes()
+    url = server.serve("/disk.qcow2", body[: int(len(body) * kept)])
+    assert "is damaged: qemu-img check finds" in refusal(volume, url)
+
+
+def test_an_image_cut_inside_its_tables(volume: Volume, server: Server, images: Images) -> None:
+    url = server.serve("/disk.qcow2", images.qcow2.read_bytes()[:70000])
+    assert "the file is cut short" in refusal(volume, url)
+
+
+def test_an_image_with_broken_tables(volume: Volume, images: Images, tmp_path: Path) -> None:
+    header = qcow2.read(images.qcow2)
+    body = bytearray(images.qcow2.read_bytes())
+    # An L1 entry that leads behind the end of the file, by far.
+    body[header.l1_offset : header.l1_offset + 8] = (1 << 63 | 1 << 40).to_bytes(8)
+    path = tmp_path / "broken.qcow2"
+    path.write_bytes(body)
+    assert "is damaged: qemu-img check finds" in refusal(volume, path)
+
+
+def test_a_check_that_takes_too_much_is_refused(
+    volume: Volume, images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No image made to take for ever is at hand, so an ordinary one gets no time at all."""
+    monkeypatch.setattr(image_check, "CHECK_LIMITS", process.Limits(1 << 30, cpu_seconds=0))
+    assert "checking it took more than" in refusal(volume, images.qcow2)
+
+
+def test_lost_clusters_do_no_harm(
+    volume: Volume, images: Images, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    header = qcow2.read(images.qcow2)
+    body = bytearray(images.qcow2.read_bytes())
+    body += bytes(-len(body) % header.cluster_size)
+    cluster = len(body) // header.cluster_size
+    body += bytes(header.cluster_size)
+    table = header.refcount_table_offset
+    block = int.from_bytes(body[table : table + 8])
+    body[block + 2 * cluster : block + 2 * cluster + 2] = b"\0\1"
+    path = tmp_path / "leaks.qcow2"
+    path.write_bytes(body)
+    assert volume.ensure(path).path.is_file()
+    assert "lost clusters" in caplog.text
+
+
+@pytest.mark.parametrize("outer", PACK)
+def test_a_packing_inside_a_packing(
+    volume: Volume, server: Server, images: Images, outer: str
+) -> None:
+    body = PACK[outer](gzip.compress(images.qcow2.read_bytes()))
+    assert "packed once more, with gzip" in refusal(volume, server.serve("/disk", body))
+
+
+@pytest.mark.parametrize("packing", PACK)
+def test_damaged_and_cut_packings(
+    volume: Volume, server: Server, images: Images, packing: str
+) -> None:
+    packed = bytearray(PACK[packing](images.qcow2.read_bytes()))
+    cut = server.serve("/cut", bytes(packed[:-5]))
+    assert "packing ends too soon" in refusal(volume, cut)
+    packed[len(packed) // 2] ^= 0x55
+    damaged = server.serve("/damaged", bytes(packed))
+    assert "packing is damaged" in refusal(volume, damaged)
+
+
+def test_archives_and_other_formats(volume: Volume, images: Images, tmp_path: Path) -> None:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        tar.add(images.qcow2, "disk.qcow2")
+    (tmp_path / "disk.tar").write_bytes(archive.getvalue())
+    (tmp_path / "disk.tar.gz").write_bytes(gzip.compress(archive.getvalue()))
+    assert "a tar archive" in refusal(volume, tmp_path / "disk.tar")
+    assert ", unpacked from gzip, is a tar archive" in refusal(volume, tmp_path / "disk.tar.gz")
+    for kind, shown in {
+        "vmdk": "VMDK",
+        "vdi": "VDI",
+        "vhdx": "VHDX",
+        "vpc": "VHD",
+        "qed": "QED",
+        "qcow": "version 1",
+    }.items():
+        made = tmp_path / f"disk.{kind}"
+        qemu_img("convert", "-f", "raw", "-O", kind, images.raw, made)
+        assert shown in refusal(volume, made)
+    fixed = tmp_path / "fixed.vhd"
+    options = "subformat=fixed,force_size=on"
+    qemu_img("convert", "-f", "raw", "-O", "vpc", "-o", options, images.raw, fixed)
+    assert "is a VHD image" in refusal(volume, fixed)
+
+
+def test_a_raw_image_of_half_a_sector(volume: Volume, server: Server, images: Images) -> None:
+    url = server.serve("/disk.img", images.raw.read_bytes()[:-100])
+    assert "starts as a raw disk image does" in refusal(volume, url)
+
+
+def test_an_altered_base_is_not_fetched_over(
+    volume: Volume, server: Server, images: Images
+) -> None:
+    url = server.serve("/disk.qcow2", images.qcow2.read_bytes())
+    base = volume.ensure(url)
+    base.path.chmod(0o644)
+    with base.path.open("r+b") as file:
+        file.write(b"QFI\xfb\0\0\0\3")
+    with pytest.raises(ImageRefused, match=r"it was changed at|and had") as caught:
+        volume.ensure(url)
+    assert caught.value.exit_code == 65
+    assert len(server.requests) == 1
+
+
+def test_a_file_that_is_still_being_written(volume: Volume, images: Images, tmp_path: Path) -> None:
+    growing = tmp_path / "growing.qcow2"
+    growing.write_bytes(images.qcow2.read_bytes())
+    with source.opened(str(growing), "IMG_SOURCE") as stream:
+        next(stream.chunks)
+        with growing.open("ab") as file:
+            file.write(b"more")
+        with pytest.raises(SourceUnavailable, match="changed while it was copied"):
+            list(stream.chunks)
