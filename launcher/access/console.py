@@ -8,7 +8,7 @@ import sys
 import termios
 import tty
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from launcher.host.errors import Busy, InputMissing, StorageError
@@ -82,7 +82,9 @@ def attach(run_dir: Path) -> None:
             stack.enter_context(_raw_terminal())
             # Said when it is true: from here on each key is the guest's.
             print("attached to the console; ^] detaches", end="\r\n", file=sys.stderr)
-        _copy(end)
+        # A VM that ends with something of ours unread resets the connection.
+        with suppress(ConnectionError):
+            _copy(end)
 
 
 def _copy(end: socket.socket) -> None:

@@ -30,7 +30,8 @@ def read_password(password_file: Path | None) -> bytes | None:
     None where there is no such file to read.
 
     :raise InputMissing: when the file is not there.
-    :raise SettingsError: when it is empty, which QEMU would take for "any password will do".
+    :raise SettingsError: when it is empty, or to QEMU, whose strings end at the first NUL. It
+        would take that for "any password will do".
     """
     if password_file is None:
         return None
@@ -40,11 +41,20 @@ def read_password(password_file: Path | None) -> bytes | None:
         raise InputMissing(
             f"VNC_PASSWORD_FILE={str(password_file)!r} cannot be read: {err.strerror}"
         ) from err
-    if not password:
+    if not password or b"\0" in password or not _is_text(password):
+        what = "is not a text" if password else "is empty"
         raise SettingsError(
-            [f"VNC_PASSWORD_FILE={str(password_file)!r} is empty; accepted: a file with a password"]
+            [f"VNC_PASSWORD_FILE={str(password_file)!r} {what}; accepted: a file with a password"]
         )
     return password
+
+
+def _is_text(password: bytes) -> bool:
+    try:
+        password.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def write_password(password: bytes, run_dir: Path) -> None:
