@@ -6,6 +6,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
+from launcher.host.errors import StorageError
+
 
 class Phase(StrEnum):
     STARTING = "starting"
@@ -24,11 +26,17 @@ class State(NamedTuple):
 
 
 def write(run_dir: Path, phase: Phase, reason: str = "") -> None:
-    """Replace the file as a whole, so that a reader never sees half of it."""
+    """Replace the file as a whole, so that a reader never sees half of it.
+
+    :raise StorageError: when RUN_DIR is full, say.
+    """
     state = State(phase, int(time.time()), reason)
     temporary = run_dir / "state.json.new"
-    temporary.write_text(json.dumps(state._asdict()) + "\n")
-    temporary.replace(run_dir / "state.json")
+    try:
+        temporary.write_text(json.dumps(state._asdict()) + "\n")
+        temporary.replace(run_dir / "state.json")
+    except OSError as err:
+        raise StorageError(f"{temporary} cannot be written: {err.strerror}") from err
 
 
 def read(run_dir: Path) -> State | None:

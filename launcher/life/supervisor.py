@@ -10,6 +10,7 @@ from signal import SIG_BLOCK, SIGINT, SIGKILL, SIGTERM, pthread_sigmask
 from socket import socket
 from typing import Any, TypeVar
 
+from launcher.host.errors import StorageError
 from launcher.host.process import Child
 from launcher.life import state
 from launcher.life.children import end_of, relay
@@ -189,8 +190,8 @@ class Supervision:
         """Write the state file; a full disk is no reason to cut a guest off."""
         try:
             state.write(self.vm.run_dir, phase)
-        except OSError as err:
-            logger.warning("the state file cannot be written: %s", err.strerror)
+        except StorageError as err:
+            logger.warning("%s", err)
 
 
 def notice(name: str, data: Mapping[str, Any]) -> None:

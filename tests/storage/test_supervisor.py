@@ -240,7 +240,7 @@ def test_full_disk_does_not_end_the_guest(life: Life, caplog: pytest.LogCaptureF
     life.run_dir = Path("/proc/self/fdinfo")
     end = life.live(cont=[RUNS, TERM], system_powerdown=GUEST_OFF)
     assert end == End(0, "guest-shutdown", ran=True, asked=True, forced=False)
-    assert caplog.text.count("the state file cannot be written") == 2
+    assert caplog.text.count("state.json.new cannot be written") == 2
 
 
 def test_stderr_without_line_ends_does_not_stop_qemu(life: Life) -> None:

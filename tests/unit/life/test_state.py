@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.host.errors import StorageError
 from launcher.life.state import Phase, State, read, write
 
 
@@ -43,7 +44,7 @@ def test_write_that_fails_leaves_what_was_there(
 
     with monkeypatch.context() as full_disk:
         full_disk.setattr(Path, "write_text", half)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(StorageError, match="cannot be written: No space left"):
             write(tmp_path, Phase.STOPPING)
     found = read(tmp_path)
     assert found
