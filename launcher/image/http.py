@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import launcher
 from launcher.host.errors import ImageRefused, SourceUnavailable
-from launcher.image.source import CHUNK, Stream
+from launcher.image.stream import CHUNK, Stream
 from launcher.settings.source import redact
 
 if TYPE_CHECKING:
