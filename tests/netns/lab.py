@@ -13,13 +13,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.netns.podnet import MAC
-from tests.pods.namespaces import Namespace, namespaces
+from tests.pods.namespaces import Namespace, namespaces, run
 from tests.pods.shapes import MTU, Shape, site
 
 REPOSITORY = Path(__file__).parents[2]
@@ -95,6 +95,10 @@ class Lab:
         assert process.returncode > 0, words
         return words
 
+    def processes(self) -> list[int]:
+        """What runs in the pod."""
+        return [int(pid) for pid in run("ip", "netns", "pids", self.pod.name).split()]
+
     def boot(self, tries: int = 5) -> dict[str, str]:
         """Let the VM take its address from DHCP. Returns its lease, in udhcpc's names."""
         answer = self.scratch / "lease"
@@ -145,3 +149,7 @@ def lab(shape: Shape, scratch: Path) -> Iterator[Lab]:
             for each in made.running:
                 if each.process.poll() is None:
                     each.kill()
+            # What should have ended with it, so that a failed test leaves nothing behind.
+            for pid in made.processes():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)

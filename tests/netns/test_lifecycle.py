@@ -1,5 +1,7 @@
 """Set up, taken down, killed on the way, set up again: the pod's network is as it should be."""
 
+import os
+import select
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from tests.netns.lab import Lab, lab
 from tests.netns.state import state
 from tests.netns.traffic import TCP, answering, ask
+from tests.pods.namespaces import PATIENCE
 
 # More changes than there are in any set-up.
 MANY = 60
@@ -84,6 +87,17 @@ def test_a_second_start_takes_over_from_one_that_was_killed(up: Lab, backend: st
     up.boot()
     with answering(up.vm, TCP, 22):
         assert ask(up.client, TCP, up.pod_ip, 22).who == "vm"
+
+
+def test_dnsmasq_does_not_outlive_a_killed_launcher(pod: Lab) -> None:
+    podnet = pod.start()
+    (dnsmasq,) = set(pod.processes()) - {podnet.process.pid}
+    ended = os.pidfd_open(dnsmasq)
+    try:
+        podnet.kill()
+        assert select.select([ended], [], [], PATIENCE)[0], "it is still there"
+    finally:
+        os.close(ended)
 
 
 def test_the_rules_of_others_are_not_touched(pod: Lab, backend: str) -> None:
