@@ -1,14 +1,13 @@
 """Read what the user gave for the guest, and check all of it before anything is made of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import NamedTuple
 
 from launcher.host.errors import InputMissing, RightMissing, SettingsError, StorageError
 from launcher.seed import ignition, metadata, yaml_text
 from launcher.seed.yaml_text import Json
-from launcher.settings.table import Settings
+from launcher.settings.table import Settings, rows
 
 # What a ConfigMap or a Secret can hold altogether (kubernetes: MaxSecretSize). Neither the drive
 # nor cloud-init knows a limit.
@@ -16,7 +15,7 @@ MAX_USERDATA = 1024 * 1024
 # What a YAML parser written in Python reads within a second.
 MAX_METADATA = 256 * 1024
 
-DEFAULTS = {each.name: each.default for each in fields(Settings)}
+DEFAULTS = {field: row.default for field, row in rows().items()}
 
 
 class Inputs(NamedTuple):
@@ -84,12 +83,12 @@ class _File(NamedTuple):
     data: bytes
 
 
-@dataclass(slots=True)
 class _Files:
     """Reads files, and collects what is wrong with them in finished sentences."""
 
-    missing: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.missing: list[str] = []
+        self.problems: list[str] = []
 
     def read(self, setting: str, path: Path, limit: int) -> _File | None:
         """The file at `path`, or of the same name in the folder `path`; None if there is none.

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import Field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ from launcher.settings import rules
 from launcher.settings.source import is_path as is_path
 from launcher.settings.source import redact as redact
 from launcher.settings.source import target_of
-from launcher.settings.table import MIB, MOST_CPUS, Row, Settings
+from launcher.settings.table import MIB, MOST_CPUS, Settings, rows
 
 
 class Surroundings(NamedTuple):
@@ -27,11 +26,6 @@ class Surroundings(NamedTuple):
     legacy_mount: bool = False
 
 
-def rows() -> list[tuple[Field[Any], Row]]:
-    """The table: each field of `Settings` with its row, in the order of the reference page."""
-    return [(each, each.metadata["row"]) for each in fields(Settings)]
-
-
 def load(environ: Mapping[str, str], around: Surroundings) -> Settings:
     """Read all settings. An empty variable counts as unset: charts render those.
 
@@ -41,7 +35,7 @@ def load(environ: Mapping[str, str], around: Surroundings) -> Settings:
     given: dict[str, Any] = {}
     given_as: dict[str, str] = {}
     refused: set[str] = set()
-    for each, row in rows():
+    for field, row in rows().items():
         for name, parser in {row.name: row.parser, **row.aliases}.items():
             value = environ.get(name, "").strip()
             if not value:
@@ -51,14 +45,14 @@ def load(environ: Mapping[str, str], around: Surroundings) -> Settings:
                 parsed = parser(value)
             except ValueError as err:
                 problems.append(f"{shown} is not accepted; accepted: {err}")
-                refused.add(each.name)
+                refused.add(field)
                 continue
-            if given.setdefault(each.name, parsed) != parsed:
+            if given.setdefault(field, parsed) != parsed:
                 problems.append(
-                    f"{shown} contradicts {given_as[each.name]}; they are two names of one "
+                    f"{shown} contradicts {given_as[field]}; they are two names of one "
                     "setting: keep one of them"
                 )
-            given_as.setdefault(each.name, shown)
+            given_as.setdefault(field, shown)
     settings = with_defaults(given, around)
     problems += rules.problems(settings, set(given), refused)
     if problems:
@@ -68,7 +62,7 @@ def load(environ: Mapping[str, str], around: Surroundings) -> Settings:
 
 def with_defaults(given: Mapping[str, Any], around: Surroundings) -> Settings:
     """Fill in the defaults that depend on other settings or on the container."""
-    settings = Settings(**given)
+    settings = Settings(**{field: given.get(field, row.default) for field, row in rows().items()})
     cpus = settings.vm_cpus
     if "vm_cpus" not in given and around.container.cpus:
         cpus = min(MOST_CPUS, max(1, math.ceil(around.container.cpus)))
@@ -77,8 +71,7 @@ def with_defaults(given: Mapping[str, Any], around: Surroundings) -> Settings:
         emulated = settings.accel == "tcg" or (settings.accel == "auto" and around.emulated)
         memory = guest_memory(around.container.memory, cpus, emulated)
     image = Path("/image") if around.legacy_mount else None
-    return replace(
-        settings,
+    return settings._replace(
         vm_cpus=cpus,
         vm_memory=memory,
         vm_name=settings.vm_name or around.container.hostname,

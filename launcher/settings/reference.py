@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
-from launcher.settings.load import rows
 from launcher.settings.source import redact
-from launcher.settings.table import GIB, MIB, Row, Settings
+from launcher.settings.table import GIB, MIB, Row, Settings, rows
 
 HEADER = """\
 # Settings
@@ -22,19 +21,19 @@ This page is generated from `launcher/settings/table.py` by `./dev docs`.
 def markdown() -> str:
     """The reference page, docs/settings.md."""
     parts = [HEADER]
-    for group, entries in groupby(rows(), key=lambda pair: pair[1].group):
+    for group, entries in groupby(rows().values(), key=lambda row: row.group):
         parts.append(f"\n## {group}\n\n| name | default | meaning |\n|---|---|---|\n")
-        for each, row in entries:
+        for row in entries:
             names = "`" + "`, `".join([row.name, *row.aliases]) + "`"
-            default = row.default_text or f"{show(each.default) or 'none'}"
+            default = row.default_text or f"{show(row.default) or 'none'}"
             parts.append(f"| {names} | {default} | {row.meaning} |\n")
     return "".join(parts)
 
 
 def listing(settings: Settings) -> Iterator[tuple[str, str]]:
     """Each setting's name and its value in force, as text, credentials removed."""
-    for each, row in rows():
-        yield row.name, text_of(row, getattr(settings, each.name))
+    for field, row in rows().items():
+        yield row.name, text_of(row, getattr(settings, field))
 
 
 def text_of(row: Row, value: Any) -> str:

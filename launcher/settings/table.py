@@ -1,12 +1,11 @@
 """The one table of settings: name, default, parser and meaning in one place.
 
-`Settings` is both the table and its result: each field carries its row as metadata, so a setting
-cannot be parsed under one name and documented under another. `load` fills it, `reference` prints
-it.
+`Settings` is both the table and its result: each field has its row in the place of a default, so a
+setting cannot be parsed under one name and documented under another. `load` makes settings of it,
+with a value for every field, and `reference` prints it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -25,13 +24,15 @@ class Row(NamedTuple):
     """What is known of one setting besides its type.
 
     `aliases` are further names with a parser of their own (another unit, say). `default_text`
-    says in words what a default that depends on something else is.
+    says in words what a default that depends on something else is. `is_address`: may hold
+    credentials, so it is shown without them.
     """
 
     name: str
     group: str
     parser: Callable[[str], Any]
     meaning: str
+    default: Any
     default_text: str
     aliases: dict[str, Callable[[str], Any]]
     is_address: bool
@@ -48,14 +49,11 @@ def setting(
     aliases: dict[str, Callable[[str], Any]] | None = None,
     is_address: bool = False,
 ) -> Any:
-    """A field of `Settings`. `is_address`: may hold credentials, so it is shown without them."""
-    row = Row(name, group, parser, meaning, default_text, aliases or {}, is_address)
-    # What may hold credentials is not in repr(Settings) either, which ends up in tracebacks.
-    return field(default=default, repr=not is_address, metadata={"row": row})
+    """The row of a field of `Settings`, typed as whatever that field is."""
+    return Row(name, group, parser, meaning, default, default_text, aliases or {}, is_address)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):
     img_source: str | None = setting(
         "Image",
         "IMG_SOURCE",
@@ -286,3 +284,12 @@ class Settings:
         "Extra raw disks: each file or block device in it, in name order.",
         default=Path("/disks"),
     )
+
+    def __repr__(self) -> str:
+        """Nothing of the values: it ends up in tracebacks, and some hold credentials."""
+        return f"<Settings of {self.vm_name}>"
+
+
+def rows() -> dict[str, Row]:
+    """The table: each field's name with its row, in the order of the reference page."""
+    return Settings._field_defaults

@@ -7,8 +7,8 @@ import pytest
 
 from launcher.host.container import Container
 from launcher.host.errors import SettingsError
-from launcher.settings.load import Surroundings, load, overhead, rows
-from launcher.settings.table import GIB, MIB
+from launcher.settings.load import Surroundings, load, overhead
+from launcher.settings.table import GIB, MIB, rows
 from tests.conftest import Golden
 from tests.unit.settings.environments import HERE, LEAST, settings
 
@@ -57,7 +57,7 @@ def problems(around: Surroundings = HERE, /, **environ: str) -> tuple[str, ...]:
 
 
 def test_every_setting_wrong_at_once(golden: Golden) -> None:
-    names = {name for _, row in rows() for name in (row.name, *row.aliases)}
+    names = {name for row in rows().values() for name in (row.name, *row.aliases)}
     assert set(WRONG) == names - NEVER_WRONG
     with pytest.raises(SettingsError) as caught:
         load(WRONG, HERE)
@@ -84,7 +84,7 @@ def test_base_that_is_there_needs_no_source() -> None:
 
 
 def test_empty_is_unset() -> None:
-    names = [name for _, row in rows() for name in (row.name, *row.aliases)]
+    names = [name for row in rows().values() for name in (row.name, *row.aliases)]
     assert load({**dict.fromkeys(names, ""), **LEAST}, HERE) == load(LEAST, HERE)
     assert load({**dict.fromkeys(names, " \n"), **LEAST}, HERE) == load(LEAST, HERE)
 

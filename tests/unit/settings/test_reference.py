@@ -1,14 +1,13 @@
 """The reference page and the listing."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from launcher.host.container import Container
-from launcher.settings.load import Surroundings, load, rows
+from launcher.settings.load import Surroundings, load
 from launcher.settings.reference import listing, markdown, show
-from launcher.settings.table import Settings
+from launcher.settings.table import Settings, rows
 from tests.unit.settings.environments import HERE, settings
 
 # Values of each setting that show() could get wrong: one environment's text each.
@@ -53,14 +52,14 @@ VALUES = {
 
 
 def test_no_setting_is_forgotten_here() -> None:
-    assert set(VALUES) == {row.name for _, row in rows()}
+    assert set(VALUES) == {row.name for row in rows().values()}
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [(name, value) for name, values in VALUES.items() for value in values]
 )
 def test_what_is_shown_can_be_set(name: str, value: str) -> None:
-    ((_, row),) = [pair for pair in rows() if pair[1].name == name]
+    (row,) = [row for row in rows().values() if row.name == name]
     parsed = row.parser(value)
     shown = show(parsed)
     # Nothing at all is how "no" is shown: an empty variable counts as unset.
@@ -94,20 +93,20 @@ def test_listing_shows_no_credentials() -> None:
 
 def test_every_setting_that_may_be_a_url_is_shown_without_credentials() -> None:
     url = "https://me:secret@example.org/SHA256SUMS"
-    for each, row in rows():
+    for field, row in rows().items():
         try:
             parsed: Any = row.parser(url)
         except ValueError:
             continue
         if isinstance(parsed, bool):
             continue
-        found: Settings = replace(settings(), **{each.name: parsed})
+        found: Settings = settings()._replace(**{field: parsed})
         assert "secret" not in dict(listing(found))[row.name]
 
 
 def test_page_has_every_name_once() -> None:
     page = markdown()
-    for _, row in rows():
+    for row in rows().values():
         for name in (row.name, *row.aliases):
             assert page.count(f"| `{name}`") + page.count(f", `{name}` |") == 1
         assert row.meaning in page
@@ -121,8 +120,8 @@ def test_page_is_a_table_that_renders() -> None:
 
 def test_page_tells_defaults_as_they_are() -> None:
     page = markdown()
-    for each, row in rows():
-        if not row.default_text and each.default not in (None, False, ()):
+    for row in rows().values():
+        if not row.default_text and row.default not in (None, False, ()):
             (line,) = [line for line in page.splitlines() if line.startswith(f"| `{row.name}`")]
-            assert line.split("|")[2].strip() == show(each.default)
-            assert row.parser(show(each.default)) == each.default
+            assert line.split("|")[2].strip() == show(row.default)
+            assert row.parser(show(row.default)) == row.default
