@@ -1,59 +1,13 @@
 """QEMU's command line, read whole in goldens, and what must hold of each."""
 
-from ipaddress import IPv4Address
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
 from launcher.machine import qemu
-from launcher.machine.devices import Fd, FwCfg, Machine, PetDisk, RawDisk, Seed, Vnc
 from launcher.machine.options import paste
 from tests.conftest import Golden
-from tests.unit.machine.machines import DEFAULT, PET, RUN
-
-SCREENS = (IPv4Address("10.1.2.3"), IPv4Address("127.0.0.1"))
-
-MACHINES: dict[str, Machine] = {
-    "default": DEFAULT,
-    "kvm-vhost": DEFAULT._replace(accelerator="kvm", nic=DEFAULT.nic._replace(vhost=Fd(7))),
-    "planned": DEFAULT._replace(
-        nic=DEFAULT.nic._replace(tap="vm0"),
-        monitor=RUN / "qmp.sock",
-        console_log=Path("/dev/stdout"),
-    ),
-    "seed-sata": DEFAULT._replace(seed=Seed(RUN / "seed.iso", "sata")),
-    "seed-scsi": DEFAULT._replace(seed=Seed(RUN / "seed.iso", "scsi")),
-    "no-seed": DEFAULT._replace(seed=None),
-    "no-direct": DEFAULT._replace(pet=PET._replace(direct=False, aio="threads")),
-    "extra-disks": DEFAULT._replace(
-        disks=(
-            RawDisk(Path("/volumes/a.img"), block=False, direct=True, aio="io_uring"),
-            RawDisk(Path("/disks/b"), block=True, direct=False, aio="threads"),
-        ),
-    ),
-    "vnc-password": DEFAULT._replace(vnc=Vnc(SCREENS, RUN / "vnc-password")),
-    "no-vnc": DEFAULT._replace(vnc=None),
-    "fw-cfg": DEFAULT._replace(
-        fw_cfg=(
-            FwCfg("opt/com.coreos/config", Path("/ignition")),
-            FwCfg("opt/org.flatcar-linux/config", Path("/ignition")),
-        ),
-    ),
-    "commas": DEFAULT._replace(
-        name="a,b",
-        console=Path("/r,un/console.sock"),
-        agent=Path("/r,un/agent.sock"),
-        monitor=Path("/r,un/qmp.sock"),
-        console_log=Path("/r,un/console.log"),
-        pet=PetDisk(Path("/p,et/a.qcow2"), Path("/s,hared/a.qcow2"), direct=True, aio="native"),
-        disks=(RawDisk(Path("/volumes/a,readonly=on.img"), False, True, "native"),),
-        seed=Seed(Path("/r,un/seed.iso"), "virtio"),
-        vnc=Vnc(SCREENS, Path("/r,un/vnc-password")),
-        fw_cfg=(FwCfg("opt/a,b", Path("/i,gnition")),),
-    ),
-    "arguments": DEFAULT._replace(arguments=("-device", "e1000,netdev=net1", "-snapshot")),
-}
+from tests.unit.machine.machines import DEFAULT, MACHINES
 
 
 def argv(name: str) -> list[str]:
