@@ -1,94 +1,27 @@
 """A VM's whole life, with real processes and signals; only QEMU is a program of our own."""
 
 import asyncio
-import json
-import logging
 import os
 import signal
-import socket
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from signal import SIGABRT, SIGINT, SIGKILL, SIGTERM
-from typing import Any
 
 import pytest
 
 from launcher.host.errors import LauncherError
-from launcher.host.process import Child, spawn
-from launcher.life import state, supervisor
+from launcher.life import supervisor
 from launcher.life.outcome import End
 from launcher.life.service import Service
 from launcher.life.state import Phase
-from launcher.life.supervisor import Vm, supervise
-
-FAKE = Path(__file__).with_name("fake_qemu.py")
-
-Step = list[Any]
-
-GUEST_OFF: list[Step] = [
-    ["event", "SHUTDOWN", {"guest": True, "reason": "guest-shutdown"}],
-    ["exit", 0],
-]
-RUNS: Step = ["event", "RESUME", {}]
-TERM: Step = ["signal", SIGTERM]
-
-
-@pytest.fixture(autouse=True)
-def _signals() -> Iterator[None]:
-    """What supervise() does to the signals of its process is undone."""
-    before = {number: signal.getsignal(number) for number in (SIGTERM, SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            # One that is still pending would be delivered with the old handler.
-            signal.signal(number, signal.SIG_IGN)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
-            signal.signal(number, handler)
-
-
-class Life:
-    """One VM's life."""
-
-    def __init__(self, run_dir: Path) -> None:
-        self.run_dir = run_dir
-        self.notes = run_dir / "notes"
-        self.qemu: Child | None = None
-        self.monitor: socket.socket | None = None
-
-    def note(self, text: str) -> Step:
-        """A step that leaves a note."""
-        return ["note", str(self.notes), text]
-
-    def phase_at(self, phase: Phase) -> None:
-        found = state.read(self.run_dir)
-        assert found
-        assert found.phase is phase
-
-    def live(
-        self,
-        prepare: Callable[[], Sequence[Service]] = lambda: (),
-        stop_timeout: float = 30,
-        **script: list[Step],
-    ) -> End:
-        self.monitor, theirs = socket.socketpair()
-        argv = [sys.executable, "-SE", str(FAKE), str(theirs.fileno()), json.dumps(script)]
-        with ExitStack() as stack:
-            with theirs:
-                self.qemu = stack.enter_context(
-                    spawn("qemu", argv, pass_fds=[theirs.fileno()], capture_stderr=True)
-                )
-            agent = self.run_dir / "agent.sock"
-            vm = Vm("web-0", self.qemu, self.monitor, agent, self.run_dir, stop_timeout)
-            return supervise(vm, prepare)
+from tests.storage.lives import GUEST_OFF, RUNS, TERM, Life, signals_restored
 
 
 @pytest.fixture
-def life(tmp_path: Path) -> Life:
-    return Life(tmp_path)
+def life(tmp_path: Path) -> Iterator[Life]:
+    with signals_restored():
+        yield Life(tmp_path)
 
 
 def test_guest_powers_itself_off(life: Life) -> None:
@@ -248,56 +181,6 @@ def test_stderr_without_line_ends_does_not_stop_qemu(life: Life) -> None:
     end = life.live(cont=[RUNS, ["flood", 300_000], *GUEST_OFF])
     assert end.status == 0
     assert sum(map(len, end.words)) == 300_000
-
-
-def test_service_that_dies_comes_back(life: Life, caplog: pytest.LogCaptureFixture) -> None:
-    # Three runs, then the guest has seen enough.
-    script = (
-        f"echo run >> {life.notes}; [ $(wc -l < {life.notes}) -lt 3 ] || kill -TERM {os.getpid()}"
-    )
-    argv = ["sh", "-c", script]
-    with spawn("helper", argv, capture_stderr=True) as child:
-        end = life.live(lambda: [Service(child, argv)], cont=[RUNS], system_powerdown=GUEST_OFF)
-    assert end.reason == "guest-shutdown"
-    assert life.notes.read_text() == "run\n" * 3
-    assert "helper ended with status 0; starting it again in 0.1 s" in caplog.text
-    assert "helper ended with status 0; starting it again in 0.2 s" in caplog.text
-
-
-def test_service_that_cannot_start_is_tried_again(
-    life: Life, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    program = tmp_path / "helper"
-
-    def install(record: logging.LogRecord) -> bool:
-        if "does not start" in record.getMessage() and not program.exists():
-            program.write_text(f"#!/bin/sh\nkill -TERM {os.getpid()}\nexec sleep 60\n")
-            program.chmod(0o755)
-        return True
-
-    logger = logging.getLogger("startvm")
-    logger.addFilter(install)
-    try:
-        with spawn("helper", ["true"], capture_stderr=True) as child:
-            end = life.live(
-                lambda: [Service(child, [str(program)])], cont=[RUNS], system_powerdown=GUEST_OFF
-            )
-    finally:
-        logger.removeFilter(install)
-    assert end.reason == "guest-shutdown"
-    assert f"helper does not start: the program {program} is not installed" in caplog.text
-
-
-def test_service_that_was_started_again_ends_with_the_vm(life: Life) -> None:
-    # The first run is its owner's to end.
-    lines = f"$(wc -l < {life.notes})"
-    script = f"echo $$ >> {life.notes}; [ {lines} = 1 ] || {{ kill {os.getpid()}; exec sleep 60; }}"
-    argv = ["sh", "-c", script]
-    with spawn("helper", argv, capture_stderr=True) as child:
-        life.live(lambda: [Service(child, argv)], cont=[RUNS], system_powerdown=GUEST_OFF)
-    _, second = map(int, life.notes.read_text().split())
-    with pytest.raises(ProcessLookupError):
-        os.kill(second, 0)
 
 
 def test_preparation_may_have_an_event_loop_of_its_own(life: Life) -> None:
