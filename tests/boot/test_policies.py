@@ -7,9 +7,9 @@ PANIC = "echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger"
 
 
 def tell(pod: Pod, run: Run, command: str) -> None:
-    """Give the guest an order that ends the connection by which it came."""
+    """Give the guest an order, and time to say goodbye before it obeys."""
     run.console.wait_for("^tiny login ready")
-    pod.client.attempt(f"({command}) >/dev/null 2>&1 &")
+    pod.ssh(f"(sleep 1; {command}) >/dev/null 2>&1 &")
 
 
 def stays_off(pod: Pod, run: Run, why: str) -> None:
@@ -28,7 +28,7 @@ def test_a_reboot_stays_inside_and_a_power_off_ends_it(idle: Pod) -> None:
     idle.wait_for_ssh(run)
     assert run.qemu == qemu
     assert "the guest reboots\n" in run.log.text
-    tell(idle, run, "sleep 1; poweroff")
+    tell(idle, run, "poweroff")
     end = run.wait()
     assert end.status == 0
     assert end.log.endswith("startvm: the guest powered itself off; ON_POWEROFF=restart\n")

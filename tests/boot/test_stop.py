@@ -9,7 +9,9 @@ from tests.boot import filesystem
 from tests.boot.filesystem import Verdict
 from tests.pods.vm import Pod, Run
 
-CLEAN, CUT_OFF = Verdict(is_clean=True, is_sound=True), False
+CLEAN = Verdict(is_clean=True, is_sound=True)
+# The partition that the tiny guest writes to.
+DATA = 3
 NO_AGENT, DEAF = "# berth-no-agent", "# berth-ignore-acpi"
 WRITE = "dd if=/dev/urandom of=/data/file bs=1k count=500 2>/dev/null"
 
@@ -34,7 +36,7 @@ def test_the_guest_shuts_down(idle: Pod, tmp_path: Path, flaws: tuple[str], word
     assert (end.status, end.seconds < 30) == (0, True), end.log
     assert f"stopping: {words}\n" in end.log
     assert end.log.endswith("startvm: the guest has shut down\n")
-    assert filesystem.data(idle.disk, tmp_path) == CLEAN
+    assert filesystem.judge(idle.disk, DATA, tmp_path) == CLEAN
 
 
 def test_a_guest_that_does_not_listen_is_cut_off_in_time(idle: Pod, tmp_path: Path) -> None:
@@ -43,7 +45,7 @@ def test_a_guest_that_does_not_listen_is_cut_off_in_time(idle: Pod, tmp_path: Pa
     assert (end.status, end.seconds < 5) == (70, True), end.log
     assert "did not shut down in time and was cut off (hint: raise STOP_TIMEOUT" in end.log
     # Which shows besides that a clean one is told from others.
-    assert not filesystem.data(idle.disk, tmp_path).is_clean
+    assert not filesystem.judge(idle.disk, DATA, tmp_path).is_clean
 
 
 def test_a_second_order_hurries(idle: Pod) -> None:

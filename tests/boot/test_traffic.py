@@ -7,8 +7,8 @@ import os
 import pytest
 
 from tests.boot.conftest import Up
-from tests.netns.traffic import TCP, UDP, answering
 from tests.pods.namespaces import Namespace
+from tests.pods.traffic import TCP, UDP, answering
 
 VM_GW = "192.168.254.1"
 MUCH = 20 << 20

@@ -8,8 +8,8 @@ from threading import Thread
 import pytest
 
 from tests.netns.lab import VM_GW, VM_IP, Lab
-from tests.netns.traffic import TCP, UDP, answering, ask
 from tests.pods.namespaces import Namespace
+from tests.pods.traffic import TCP, UDP, answering, ask
 
 
 def test_the_lease_has_the_pods_network_in_it(pod: Lab) -> None:

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from tests.netns.lab import VM_GW, Lab
-from tests.netns.traffic import (
+from tests.pods.traffic import (
     TCP,
     UDP,
     Reply,

@@ -7,7 +7,8 @@ import pytest
 
 from tests.netns.lab import VM_GW, VM_IP, Lab
 from tests.netns.podnet import MAC
-from tests.netns.traffic import (
+from tests.pods.namespaces import Namespace
+from tests.pods.traffic import (
     TCP,
     UDP,
     Reply,
@@ -19,7 +20,6 @@ from tests.netns.traffic import (
     receive_raw,
     send_raw,
 )
-from tests.pods.namespaces import Namespace
 
 LINK_IP = 0x0800
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.netns.lab import Lab, lab
-from tests.netns.traffic import (
+from tests.pods.traffic import (
     TCP,
     UDP,
     Reply,

@@ -8,8 +8,8 @@ import pytest
 
 from tests.netns.lab import Lab, lab
 from tests.netns.state import state
-from tests.netns.traffic import TCP, answering, ask
 from tests.pods.namespaces import PATIENCE
+from tests.pods.traffic import TCP, answering, ask
 
 # More changes than there are in any set-up.
 MANY = 60

@@ -4,7 +4,7 @@ import pytest
 
 from tests.netns.conftest import need
 from tests.netns.lab import Lab
-from tests.netns.traffic import TCP, answering, ask
+from tests.pods.traffic import TCP, answering, ask
 
 READ_ONLY = (
     *("unshare", "--mount", "sh", "-c"),

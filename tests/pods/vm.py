@@ -219,10 +219,15 @@ class Pod:
 
 @contextlib.contextmanager
 def pod(
-    site: Site, folder: Path, key: Key, image: Path, settings: Mapping[str, str] = {}
+    site: Site,
+    folder: Path,
+    key: Key,
+    image: Path,
+    settings: Mapping[str, str] = {},
+    name: str = "web-3",
 ) -> Iterator[Pod]:
     """A pod in which nothing runs yet; nothing runs in it afterwards."""
-    made = Pod(site, folder, key, image, settings=dict(settings))
+    made = Pod(site, folder, key, image, name, dict(settings))
     try:
         yield made
     finally:
