@@ -4,10 +4,10 @@ import argparse
 import sys
 from subprocess import CalledProcessError
 
-from tests.guests import tiny
+from tests.guests import debian, tiny
 from tests.guests.commands import MissingPackagesError
 
-GUESTS = {"tiny": tiny}
+GUESTS = {"tiny": tiny, "debian": debian}
 
 
 def main() -> int:
@@ -25,7 +25,7 @@ def main() -> int:
         return 0
     try:
         print(guest.image())
-    except (MissingPackagesError, CalledProcessError) as error:
+    except (CalledProcessError, LookupError, MissingPackagesError, OSError) as error:
         print(f"{arguments.name} guest: {error}", file=sys.stderr)
         return 1
     return 0

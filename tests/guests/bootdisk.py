@@ -86,7 +86,10 @@ def _write_boot(disk: Path, boot: Boot, start: int, size: int) -> None:
     run(
         "mkfs.vfat",
         "-n", "BOOT",
-        "-s", "8",
+        # Said, because it would be chosen by the size of the whole disk; clusters of 2 KiB then
+        # suit partitions of 9 to 127 MiB.
+        "-F", "16",
+        "-s", "4",
         "--offset", str(start // _SECTOR),
         disk,
         str(size // 1024),

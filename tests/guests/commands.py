@@ -5,6 +5,7 @@ and must not depend on it, hence this small door of its own.
 """
 
 import os
+import shlex
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,7 +30,8 @@ class CommandError(subprocess.CalledProcessError):
     """A command failed; unlike its parent it shows what the command had to say."""
 
     def __str__(self) -> str:
-        return f"{super().__str__()}\n{self.output}".rstrip()
+        command = shlex.join(map(str, self.cmd))
+        return f"exit status {self.returncode}: {command}\n{self.output}".rstrip()
 
 
 def run(

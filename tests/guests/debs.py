@@ -1,5 +1,6 @@
 """Debian packages as material: fetched with apt and unpacked, without installing them or root."""
 
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -43,10 +44,18 @@ class Apt:
         raise LookupError(f"linux-image-cloud-amd64 depends on no kernel: {listing!r}")
 
     def unpack(self, packages: Sequence[str], tree: Path, *, dependencies: bool) -> None:
-        """Put the files of packages, or of all that they depend on too, under ``tree``."""
+        """Put the files of packages, or of all that they depend on too, under ``tree``.
+
+        What older Debians have in /bin, /sbin, /lib and /lib64 is below ``usr`` there.
+        """
         archives = self._dependencies_of(packages) if dependencies else self._only(packages)
         for archive in archives:
             run("dpkg-deb", "--extract", archive, tree)
+        for name in ("bin", "sbin", "lib", "lib64"):
+            if (tree / name).is_dir():
+                (tree / "usr" / name).mkdir(exist_ok=True)
+                run("cp", "--archive", "--link", f"{tree / name}/.", tree / "usr" / name)
+                shutil.rmtree(tree / name)
 
     def _dependencies_of(self, packages: Sequence[str]) -> list[Path]:
         install = ("install", "--quiet", "--yes", "--no-install-recommends", "--download-only")
@@ -85,11 +94,10 @@ def libraries(tree: Path, programs: Iterable[Path]) -> set[Path]:
     :raise LookupError: when a library is not in the tree.
     """
     loader = next(p for p in tree.rglob("ld-linux-x86-64.so.2") if not p.is_symlink())
-    folders = [loader.parent, tree / "usr/lib/x86_64-linux-gnu"]
+    folder = tree / "usr/lib/x86_64-linux-gnu"
     found = {loader}
     for program in programs:
-        path = ":".join(map(str, folders))
-        listing = run(loader, "--inhibit-cache", "--library-path", path, "--list", program)
+        listing = run(loader, "--inhibit-cache", "--library-path", folder, "--list", program)
         for line in listing.splitlines():
             name, arrow, rest = line.strip().partition(" => ")
             if not arrow or name.startswith("/"):

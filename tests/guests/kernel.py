@@ -14,27 +14,24 @@ class Kernel:
     version: str
     image: Path
     modules: Path
-    """``lib/modules/<version>``."""
+    """Folder of its modules."""
 
     @classmethod
     def under(cls, tree: Path) -> "Kernel":
-        """The only kernel in an unpacked tree.
+        """The only kernel in a tree that is merged below ``usr``.
 
         :raise ValueError: when there are several or none.
         """
         (image,) = tree.glob("boot/vmlinuz-*")
         version = image.name.removeprefix("vmlinuz-")
-        # Below /usr since Debian 13.
-        (modules,) = (p for p in tree.glob("**/lib/modules/*") if p.name == version)
-        return cls(version, image, modules)
+        return cls(version, image, tree / "usr/lib/modules" / version)
 
 
 def copy_modules(kernel: Kernel, names: Iterable[str], folder: Path) -> dict[str, list[str]]:
     """Copy modules, and those that they need, into ``folder`` as ``<name>.ko``.
 
-    Returns what each copied module needs, nearest first: the order of modprobe's modules.dep.
-    What is built into the kernel is neither copied nor mentioned, so that one list of names suits
-    kernels that differ in this.
+    Returns what each copied module needs, nearest first. What is built into the kernel is neither
+    copied nor mentioned, so that one list of names suits kernels that differ in this.
 
     :raise LookupError: when the kernel has no such module.
     """
@@ -61,6 +58,18 @@ def copy_modules(kernel: Kernel, names: Iterable[str], folder: Path) -> dict[str
         ]
         wanted += direct[name]
     return {name: _all_needs(name, direct) for name in direct}
+
+
+def write_dependencies(
+    folder: Path, needs: dict[str, list[str]], paths: dict[str, str] | None = None
+) -> None:
+    """Write modprobe's modules.dep into the folder of a kernel's modules.
+
+    ``needs`` is what :func:`copy_modules` returned; ``paths`` are those of modules elsewhere.
+    """
+    paths = {name: f"{name}.ko" for name in needs} | (paths or {})
+    lines = (f"{paths[name]}: {' '.join(paths[need] for need in needs[name])}\n" for name in needs)
+    (folder / "modules.dep").write_text("".join(lines))
 
 
 def _all_needs(name: str, direct: dict[str, list[str]]) -> list[str]:

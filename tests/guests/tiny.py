@@ -20,16 +20,20 @@ Lines in user-data, or words on the kernel's command line, that make it a worse 
 import shutil
 from pathlib import Path
 
-from tests.guests import bootdisk, cache, commands, debs, kernel
+from tests.guests import bootdisk, cache, commands, debs, initramfs, kernel
 from tests.guests.commands import require_packages, run
 
-DEBIAN_PACKAGES = (*bootdisk.DEBIAN_PACKAGES, *debs.DEBIAN_PACKAGES, "cpio", "zstd")
+DEBIAN_PACKAGES = (
+    *bootdisk.DEBIAN_PACKAGES,
+    *debs.DEBIAN_PACKAGES,
+    *initramfs.DEBIAN_PACKAGES,
+)
 
 _FILES = Path(__file__).with_suffix("")
 RECIPE = (
     Path(__file__),
     _FILES,
-    *(Path(str(module.__file__)) for module in (bootdisk, commands, debs, kernel)),
+    *(Path(str(module.__file__)) for module in (bootdisk, commands, debs, initramfs, kernel)),
 )
 
 _MIB = 1 << 20
@@ -59,7 +63,7 @@ _PROGRAMS_FIRST = {
 }
 _PROGRAMS_LATER = {
     "usr/sbin/qemu-ga": "sbin/qemu-ga",
-    "bin/nc.openbsd": "bin/nc.openbsd",
+    "usr/bin/nc.openbsd": "bin/nc.openbsd",
     "usr/bin/sctp_darn": "bin/sctp_darn",
     "usr/lib/x86_64-linux-gnu/lksctp-tools/libwithsctp.so.1": "lib/libwithsctp.so.1",
 }
@@ -99,7 +103,7 @@ def _build(work: Path) -> Path:
     _add_modules(linux, root, usr)
 
     image = work / "tiny.qcow2"
-    boot = bootdisk.Boot(linux.image, _pack(root), _CMDLINE)
+    boot = bootdisk.Boot(linux.image, initramfs.pack(root), _CMDLINE)
     filesystems = [
         bootdisk.Ext4("tiny-usr", 16 * _MIB, usr, journal=False),
         # The last one, so that a bigger disk has its room after it.
@@ -133,20 +137,15 @@ def _make_root(root: Path) -> None:
 
 
 def _add_programs(debian: Path, root: Path, usr: Path) -> None:
-    busybox = root / "bin/busybox"
-    busybox.parent.mkdir()
-    shutil.copy(next(debian.glob("**/bin/busybox")), busybox)
-    (root / "bin/sh").symlink_to("busybox")
     # Called by the kernel itself.
     (root / "sbin/modprobe").symlink_to("/bin/busybox")
-
     first = _copy_programs(debian, _PROGRAMS_FIRST, root)
     later = _copy_programs(debian, _PROGRAMS_LATER, usr)
     _copy_libraries(first, root)
     _copy_libraries(later - first, usr)
 
     (usr / "bin").mkdir(exist_ok=True)
-    for name in run(busybox, "--list").split():
+    for name in run(initramfs.add_busybox(debian, root), "--list").split():
         (usr / "bin" / name).symlink_to("/bin/busybox")
 
 
@@ -173,12 +172,7 @@ def _add_modules(linux: kernel.Kernel, root: Path, usr: Path) -> None:
     later = kernel.copy_modules(linux, (*_MODULES_LATER, *_MODULES_ON_DEMAND), usr / "lib/modules")
     paths = {name: f"/usr/lib/modules/{name}.ko" for name in later}
     paths |= {name: f"{name}.ko" for name in first}
-    (folder / "modules.dep").write_text(
-        "".join(
-            f"{paths[name]}: {' '.join(paths[need] for need in needs)}\n"
-            for name, needs in (later | first).items()
-        )
-    )
+    kernel.write_dependencies(folder, later | first, paths)
     lists = {"FIRST": _MODULES_FIRST, "SCSI": _MODULES_SCSI, "LATER": _MODULES_LATER}
     (root / "etc/modules").write_text(
         "".join(
@@ -186,22 +180,3 @@ def _add_modules(linux: kernel.Kernel, root: Path, usr: Path) -> None:
             for when, names in lists.items()
         )
     )
-
-
-def _pack(root: Path) -> Path:
-    """Make an initramfs of a folder; its files belong to root in there, whoever they are here."""
-    archive = root.with_name("initramfs")
-    names = "\n".join(sorted(str(path.relative_to(root)) for path in root.rglob("*")))
-    run(
-        "cpio",
-        "--create",
-        "--quiet",
-        "--reproducible",
-        "--format=newc",
-        "--owner=0:0",
-        f"--file={archive}",
-        cwd=root,
-        stdin=names,
-    )
-    run("zstd", "--quiet", "-19", "--rm", archive)
-    return archive.with_suffix(".zst")
