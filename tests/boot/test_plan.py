@@ -12,7 +12,7 @@ from tests.boot.conftest import Up
 from tests.pods.vm import END_PATIENCE, Pod
 
 SHOW = """\
-ip -json address; ip -json rule; ip -json route show table all
+ip -brief link; ip -4 address; ip rule; ip route show table all
 nft --stateless list ruleset
 cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/*/forwarding
 """

@@ -15,6 +15,11 @@ DATA = 3
 NO_AGENT, DEAF = "# berth-no-agent", "# berth-ignore-acpi"
 WRITE = "dd if=/dev/urandom of=/data/file bs=1k count=500 2>/dev/null"
 
+SHOW = """\
+ip -brief link; ip -4 -brief address; ip route; nft list ruleset
+cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/*/forwarding
+"""
+
 
 def booted(pod: Pod, *flaws: str, **settings: str) -> Run:
     """A guest with some of its ears stopped, and data that is not on its disk yet."""
@@ -66,12 +71,10 @@ def test_a_guest_that_still_boots_shuts_down_too(idle: Pod) -> None:
 
 
 def test_nothing_of_it_is_left(idle: Pod) -> None:
-    pod = idle.site.pod
-    show = ("ip", "-json", "address"), ("ip", "route"), ("nft", "list", "ruleset")
-    before = [pod.run(*each) for each in show]
+    before = idle.site.pod.run("sh", "-c", SHOW)
     run = idle.start()
     run.log.wait_for("is running$")
     run.process.send_signal(signal.SIGTERM)
     run.log.wait_for("told to stop")
     assert run.stop().status == 70
-    assert [pod.run(*each) for each in show] == before
+    assert idle.site.pod.run("sh", "-c", SHOW) == before
