@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.pods import container
 from tests.pods.output import Output
@@ -72,7 +73,8 @@ class Run:
 
     def child(self, program: str) -> int:
         """The process id of a program that startvm started."""
-        pids = [pid for pid, comm in _children(self.process.pid) if comm == program[:COMM_LENGTH]]
+        ours = (each for each in _processes() if each.parent == self.process.pid)
+        pids = [each.pid for each in ours if each.name == program[:COMM_LENGTH]]
         assert len(pids) == 1, f"{len(pids)} times {program} below startvm:\n{self.log.tail}"
         return pids[0]
 
@@ -211,10 +213,15 @@ class Pod:
         return self.client.run(command, stdin).decode().removesuffix("\n")
 
     def close(self) -> None:
-        """End whatever still runs."""
+        """End whatever still runs, also what should have ended with startvm and did not."""
         for run in self.runs:
             if run.is_alive:
-                run.kill()
+                run.process.kill()
+                run.process.wait(END_PATIENCE)
+            for each in _processes():
+                if each.session == run.process.pid:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(each.pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager
@@ -234,12 +241,21 @@ def pod(
         made.close()
 
 
-def _children(parent: int) -> Iterator[tuple[int, str]]:
-    """Process id and name of each child."""
+class Process(NamedTuple):
+    """Numbers as in proc(5); `name` is cut to `COMM_LENGTH`."""
+
+    pid: int
+    name: str
+    parent: int
+    session: int
+
+
+def _processes() -> Iterator[Process]:
     for folder in Path("/proc").iterdir():
         if not folder.name.isdecimal():
             continue
         with contextlib.suppress(OSError):
             before, _, after = (folder / "stat").read_text().rpartition(") ")
-            if int(after.split()[1]) == parent:
-                yield int(folder.name), before.partition(" (")[2]
+            _, parent, _, session, *_ = after.split()
+            name = before.partition(" (")[2]
+            yield Process(int(folder.name), name, int(parent), int(session))
