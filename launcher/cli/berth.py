@@ -73,7 +73,7 @@ def console() -> None:
     from launcher.cli import environment
 
     with explained():
-        attach(environment.settings().run_dir)
+        attach(environment.run_dir())
 
 
 @main.command()
@@ -84,7 +84,7 @@ def status(as_json: bool) -> None:
     from launcher.life.state import Phase, read
 
     with explained():
-        state = read(environment.settings().run_dir)
+        state = read(environment.run_dir())
     if state is None:
         click.echo("no VM was started here", err=True)
         sys.exit(os.EX_NOINPUT)

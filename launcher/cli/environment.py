@@ -1,9 +1,10 @@
 """The settings of this container, for both commands."""
 
 import os
+from pathlib import Path
 
 from launcher.host import accelerator, container
-from launcher.settings.load import Surroundings, load
+from launcher.settings.load import Surroundings, load, load_one
 from launcher.settings.table import Settings
 
 
@@ -18,3 +19,12 @@ def settings() -> Settings:
         legacy_mount=container.mounts_only_image(),
     )
     return load(os.environ, around)
+
+
+def run_dir() -> Path:
+    """Where a VM that runs here is to be found, whatever the other settings are by now.
+
+    :raise SettingsError: when RUN_DIR is wrong.
+    """
+    found: Path = load_one(os.environ, "run_dir")
+    return found

@@ -11,7 +11,7 @@ import sys
 from types import FrameType
 
 from launcher.host import log, process
-from launcher.host.errors import LauncherError
+from launcher.host.errors import LauncherError, SettingsError
 
 logger = logging.getLogger("startvm")
 
@@ -51,6 +51,9 @@ def run(arguments: list[str]) -> int:
     except Stopped:
         logger.info("told to stop before the VM was started")
         return os.EX_OK
+    except Exception:
+        logger.exception("a fault of Berth's own")
+        return os.EX_SOFTWARE
 
 
 def _start(arguments: list[str]) -> int:
@@ -58,9 +61,8 @@ def _start(arguments: list[str]) -> int:
     from launcher.life.start import start
 
     if arguments and not arguments[0].startswith("-"):
-        raise LauncherError(
-            f"startvm does not know {arguments[0]!r}",
-            hint="its arguments are QEMU's options, or `bash`",
+        raise SettingsError(
+            [f"startvm's argument {arguments[0]!r} is not accepted; accepted: QEMU's options, or bash"]
         )
     return start(settings(), tuple(arguments))
 

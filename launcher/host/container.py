@@ -33,26 +33,29 @@ def _text(path: Path) -> str:
         return ""
 
 
+def _number(text: str) -> int | None:
+    """A whole number above zero; None for `max`, for -1 and for whatever else stands there."""
+    return int(text) if text.isdecimal() and int(text) > 0 else None
+
+
 def _cpus_v2(cgroup: Path) -> float | None:
     words = _text(cgroup / "cpu.max").split()
-    if len(words) != 2 or words[0] == "max":
-        return None
-    return int(words[0]) / int(words[1])
+    return _ratio(*words) if len(words) == 2 else None
 
 
 def _cpus_v1(cgroup: Path) -> float | None:
-    quota = _text(cgroup / "cpu/cpu.cfs_quota_us")
-    period = _text(cgroup / "cpu/cpu.cfs_period_us")
-    if not quota or not period or int(quota) <= 0:
-        return None
-    return int(quota) / int(period)
+    cpu = cgroup / "cpu"
+    return _ratio(_text(cpu / "cpu.cfs_quota_us"), _text(cpu / "cpu.cfs_period_us"))
+
+
+def _ratio(quota: str, period: str) -> float | None:
+    above, below = _number(quota), _number(period)
+    return above / below if above and below else None
 
 
 def _memory(path: Path) -> int | None:
-    text = _text(path)
-    if not text or text == "max" or int(text) >= V1_UNLIMITED:
-        return None
-    return int(text)
+    found = _number(_text(path))
+    return None if found is None or found >= V1_UNLIMITED else found
 
 
 def usable_cpus() -> int:

@@ -12,7 +12,7 @@ from launcher.net import dnsmasq
 from launcher.net.describe import Description, describe
 from launcher.net.nat import backend
 from launcher.net.nat.plan import rules
-from launcher.settings.load import redact
+from launcher.settings.source import redact
 from launcher.settings.table import Settings
 
 # Where an argv that can be pasted has its monitor; startvm's own is a socket pair.

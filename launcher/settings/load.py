@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 from launcher.host.container import Container
 from launcher.host.errors import SettingsError
 from launcher.settings import rules
-from launcher.settings.source import is_path as is_path
-from launcher.settings.source import redact as redact
-from launcher.settings.source import target_of
+from launcher.settings.source import redact, target_of
 from launcher.settings.table import MIB, MOST_CPUS, Settings, rows
 
 
@@ -58,6 +56,19 @@ def load(environ: Mapping[str, str], around: Surroundings) -> Settings:
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+def load_one(environ: Mapping[str, str], field: str) -> Any:
+    """The value of one setting that depends on no other: its field's name, as in `Settings`.
+
+    :raise SettingsError: when it is wrong.
+    """
+    row = rows()[field]
+    value = environ.get(row.name, "").strip()
+    try:
+        return row.parser(value) if value else row.default
+    except ValueError as err:
+        raise SettingsError([f"{row.name}={value!r} is not accepted; accepted: {err}"]) from err
 
 
 def with_defaults(given: Mapping[str, Any], around: Surroundings) -> Settings:

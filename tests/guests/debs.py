@@ -46,7 +46,7 @@ class Apt:
     def unpack(self, packages: Sequence[str], tree: Path, *, dependencies: bool) -> None:
         """Put the files of packages, or of all that they depend on too, under ``tree``.
 
-        What older Debians have in /bin, /sbin, /lib and /lib64 is below ``usr`` there.
+        What older Debian packages have in /bin, /sbin, /lib and /lib64 is below ``usr`` there.
         """
         archives = self._dependencies_of(packages) if dependencies else self._only(packages)
         for archive in archives:

@@ -47,7 +47,17 @@ def test_settings_for_machines() -> None:
     assert values["IMG_SOURCE"] == "https://example.org/disk.qcow2?…"
 
 
-@pytest.mark.parametrize("command", ["settings", "plan", "console", "status"])
+@pytest.mark.parametrize("command", ["console", "status"])
+def test_a_vm_is_found_whatever_the_other_settings_are(command: str, tmp_path: Path) -> None:
+    shown = berth(command, VM_CPUS="0", RUN_DIR=str(tmp_path / "run"))
+    assert shown.exit_code == 66
+    assert "VM_CPUS" not in shown.stderr
+    shown = berth(command, VM_CPUS="0", RUN_DIR="run")
+    assert shown.exit_code == 78
+    assert "RUN_DIR='run' is not accepted" in shown.stderr
+
+
+@pytest.mark.parametrize("command", ["settings", "plan"])
 def test_settings_that_are_wrong(command: str) -> None:
     shown = berth(command, VM_CPUS="0")
     assert shown.exit_code == 78

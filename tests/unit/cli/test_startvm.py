@@ -46,11 +46,23 @@ def test_a_word_it_does_not_know(
     starts: Callable[[Start], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     starts(never)
-    assert startvm.run(["start"]) != 0
-    assert capsys.readouterr().err == (
-        "startvm: error: startvm does not know 'start' (hint: its arguments are QEMU's options, "
-        "or `bash`)\n"
+    assert startvm.run(["start"]) == 78
+    assert "startvm's argument 'start' is not accepted; accepted: QEMU's options, or bash" in (
+        capsys.readouterr().err
     )
+
+
+def test_a_fault_of_our_own_is_told_with_its_place(
+    starts: Callable[[Start], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def faulty(*_: object) -> int:
+        raise ZeroDivisionError("a fault")
+
+    starts(faulty)
+    assert startvm.run([]) == 70
+    said = capsys.readouterr().err
+    assert "startvm: error: a fault of Berth's own" in said
+    assert "ZeroDivisionError: a fault" in said
 
 
 @pytest.mark.parametrize("arguments", [["bash"], ["sh", "-c", "exit 3"], ["bash", "--help"]])

@@ -76,3 +76,10 @@ def test_the_one_volume_of_the_first_berth(
 ) -> None:
     monkeypatch.setattr("os.path.ismount", lambda path: path in mounts)
     assert container.mounts_only_image() is legacy
+
+
+def test_what_is_no_number_is_no_limit(tmp_path: Path) -> None:
+    (tmp_path / "cpu.max").write_text("nonsense 100000\n")
+    (tmp_path / "memory.max").write_text("\n\n")
+    found = container.read(tmp_path)
+    assert (found.cpus, found.memory) == (None, None)
