@@ -61,9 +61,8 @@ def _start(arguments: list[str]) -> int:
     from launcher.life.start import start
 
     if arguments and not arguments[0].startswith("-"):
-        raise SettingsError(
-            [f"startvm's argument {arguments[0]!r} is not accepted; accepted: QEMU's options, or bash"]
-        )
+        word = f"startvm's argument {arguments[0]!r}"
+        raise SettingsError([f"{word} is not accepted; accepted: QEMU's options, or bash"])
     return start(settings(), tuple(arguments))
 
 
