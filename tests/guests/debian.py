@@ -86,6 +86,10 @@ def _build(work: Path) -> Path:
 
 def _install(tree: Path) -> None:
     run(
+        # mmdebstrap binds devices into the tree. Should this build be killed, everything that it
+        # started and mounted is to go with it, before the next one clears the tree away.
+        "setpriv", "--pdeathsig=KILL",
+        "unshare", "--mount", "--mount-proc", "--pid", "--fork", "--kill-child",
         "mmdebstrap",
         "--quiet",
         "--mode=root",
@@ -98,7 +102,7 @@ def _install(tree: Path) -> None:
         tree,
         # The kernel's hook that would make an initramfs, of everything, in a minute.
         env={"INITRD": "No"},
-    )
+    )  # fmt: skip
 
 
 def _configure(tree: Path) -> None:
