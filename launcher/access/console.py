@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from launcher.access.outlet import Outlet
 from launcher.host.errors import Busy, InputMissing, StorageError
 
 # As `telnet` and `virsh console` have it: Ctrl and the key of the closing bracket.
@@ -19,6 +20,9 @@ CHUNK = 65536
 
 # With a script's input at its end, silence of this length is the end of the answer. Seconds.
 LAST_ANSWER = 1.0
+
+# How long a reader may take for the rest when we go. Seconds.
+FAREWELL = 2.0
 
 
 def socket_path(run_dir: Path) -> Path:
@@ -82,12 +86,17 @@ def attach(run_dir: Path) -> None:
             stack.enter_context(_raw_terminal())
             # Said when it is true: from here on each key is the guest's.
             print("attached to the console; ^] detaches", end="\r\n", file=sys.stderr)
-        # A VM that ends with something of ours unread resets the connection.
-        with suppress(ConnectionError):
-            _copy(end)
+        outlet = Outlet(gone=lambda: end.shutdown(socket.SHUT_RDWR))
+        # A VM that ends with something of ours unread resets the connection. It is closed before
+        # anything else that may take time: QEMU waits for us as long as it is open.
+        with end, suppress(ConnectionError):
+            _copy(end, outlet)
+        outlet.flush(FAREWELL)
+    if outlet.missed:
+        print(f"too slow a reader: {outlet.missed} bytes are only in the log", file=sys.stderr)
 
 
-def _copy(end: socket.socket) -> None:
+def _copy(end: socket.socket, outlet: Outlet) -> None:
     sources: list[int] = [0, end.fileno()]
     patience: float | None = None
     while True:
@@ -98,7 +107,7 @@ def _copy(end: socket.socket) -> None:
             received = end.recv(CHUNK)
             if not received:
                 return
-            _write_all(received)
+            outlet.write(received)
         if 0 in ready:
             typed = os.read(0, CHUNK)
             before, detach, _ = typed.partition(DETACH)

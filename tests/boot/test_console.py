@@ -53,6 +53,30 @@ def test_a_script_gets_its_answer(up: Up) -> None:
     assert b"by a script: 42\r\n" in done.stdout
 
 
+def test_a_reader_that_takes_nothing_does_not_stop_the_guest(up: Up) -> None:
+    """QEMU waits for whoever is attached, and what writes to its console waits for QEMU."""
+    stuck = subprocess.Popen(
+        up.pod.command(*CONSOLE),
+        env=up.pod.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert stuck.stdin
+    try:
+        # One key, to know by its echo that it is attached: the last that is read from it.
+        stuck.stdin.write(b"#\r")
+        stuck.stdin.flush()
+        assert stuck.stdout
+        stuck.stdout.read(1)
+        # More than a pipe and a socket hold together.
+        up.ssh("yes and so on | head -n 40000 >/dev/ttyS0; echo ev''en so >/dev/ttyS0")
+        up.run.console.wait_for("^even so")
+    finally:
+        stuck.kill()
+        stuck.communicate()
+
+
 def test_where_no_vm_runs_there_is_no_console(idle: Pod) -> None:
     done = idle.berth("console", check=False)
     assert done.returncode == 66
