@@ -10,6 +10,7 @@ from tests.guests import tiny
 from tests.pods.shapes import SHAPES, Shape, Site, site
 from tests.pods.ssh import Key, make_key
 from tests.pods.vm import Pod, Run, pod
+from tests.storage.http_server import Server, running
 
 # What was measured on the way: a line for each, shown at the end.
 MEASURED = pytest.StashKey[list[str]]()
@@ -47,6 +48,16 @@ def idle(plain: Site, key: Key, image: Path, tmp_path: Path) -> Iterator[Pod]:
     """A pod of the ordinary shape in which nothing was started yet."""
     with pod(plain, tmp_path / "pod", key, image) as made:
         yield made
+
+
+@pytest.fixture
+def server(idle: Pod) -> Iterator[Server]:
+    """A web server on the client's address, which the pod reaches."""
+    entered = running(host=idle.site.client_ip)
+    try:
+        yield idle.site.client.call(entered.__enter__)
+    finally:
+        entered.__exit__(None, None, None)
 
 
 @pytest.fixture(scope="session", params=SHAPES)

@@ -3,27 +3,14 @@
 import hashlib
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.pods import container
 from tests.pods.container import volume
 from tests.pods.vm import End, Pod
-from tests.storage.http_server import Hold, Reply, Server, running
+from tests.storage.http_server import Hold, Reply, Server
 
 HTML = b"<!DOCTYPE html><html><body>Please log in</body></html>"
-
-
-@pytest.fixture
-def server(idle: Pod) -> Iterator[Server]:
-    """A web server on the client's address, which the pod reaches."""
-    entered = running(host=idle.site.client_ip)
-    try:
-        yield idle.site.client.call(entered.__enter__)
-    finally:
-        entered.__exit__(None, None, None)
 
 
 def refused(pod: Pod, status: int, *words: str, **settings: str) -> End:
