@@ -4,6 +4,7 @@ It is kept free of a command-line library: its arguments are QEMU's, and what it
 every start.
 """
 
+import gc
 import logging
 import os
 import signal
@@ -30,6 +31,9 @@ class Stopped(BaseException):
 
 
 def main() -> None:
+    # Nothing of what a start imports and plans is garbage, and looking for some delays it by a
+    # tenth. It is looked for again once the VM runs.
+    gc.disable()
     sys.exit(run(sys.argv[1:]))
 
 

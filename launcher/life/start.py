@@ -6,6 +6,7 @@ are made and the libraries for all that are imported. Only then is it told to ru
 inside functions here wherever QEMU does not need what they bring.
 """
 
+import gc
 import logging
 import signal
 import socket
@@ -87,6 +88,9 @@ def run(facts: Facts, stack: ExitStack) -> Outcome:
         with step(logger, "the network"):
             services = connect(facts, stack)
         logger.info("%s", facts.topology.summary)
+        # What is there by now stays, so it is not worth looking through ever again.
+        gc.freeze()
+        gc.enable()
         return services
 
     # The event loop and the QMP library are imported while QEMU initialises.
