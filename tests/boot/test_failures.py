@@ -111,8 +111,8 @@ def test_qemu_has_its_say_about_its_arguments(
 
 def test_what_startvm_is_no_command_for(idle: Pod) -> None:
     end = idle.start("boot").wait()
-    assert end.status == 70
-    assert "startvm does not know 'boot' (hint: its arguments are QEMU's options" in end.log
+    assert end.status == 78
+    assert "startvm's argument 'boot' is not accepted; accepted: QEMU's options" in end.log
 
 
 def test_startvm_bash_is_a_shell(idle: Pod) -> None:
