@@ -30,6 +30,9 @@ ORDERS = (SIGTERM, SIGINT)
 # QEMU that closed its monitor, or was told to quit, ends within this time, or is killed. Seconds.
 LAST_BREATH = 10.0
 
+# A kernel that reboots resets the machine by each way it knows, and firmware once more. Seconds.
+SAME_REBOOT = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class Vm:
@@ -72,6 +75,7 @@ class Supervision:
         self._stopping = False
         self._forced = False
         self._reason: str | None = None
+        self._reset = -SAME_REBOOT
         self._tasks = AsyncExitStack()
         self._monitor: Monitor | None = None
 
@@ -176,7 +180,8 @@ class Supervision:
         """Log QEMU's events, and keep the state file true."""
         async for event in monitor.events():
             name, data = event["event"], event.get("data", {})
-            notice(name, data)
+            if name != "RESET" or self._is_first_reset():
+                notice(name, data)
             match name:
                 case "SHUTDOWN":
                     self._reason = data["reason"]
@@ -185,6 +190,12 @@ class Supervision:
                 case "STOP" if not self._stopping and self._reason is None:
                     self._remember(Phase.PAUSED)
         self._closed.set()
+
+    def _is_first_reset(self) -> bool:
+        """Whether no other reset came just before this one."""
+        now = asyncio.get_running_loop().time()
+        before, self._reset = self._reset, now
+        return now - before > SAME_REBOOT
 
     def _remember(self, phase: Phase) -> None:
         """Write the state file; a full disk is no reason to cut a guest off."""
