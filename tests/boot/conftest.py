@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.guests import tiny
+from tests.pods.run import Run
 from tests.pods.shapes import SHAPES, Shape, Site, site
 from tests.pods.ssh import Key, make_key
-from tests.pods.vm import Pod, Run, pod
+from tests.pods.vm import Pod, pod
 from tests.storage.http_server import Server, running
 
 # What was measured on the way: a line for each, shown at the end.

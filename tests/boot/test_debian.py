@@ -12,9 +12,10 @@ from tests.boot import filesystem
 from tests.boot.conftest import MEASURED
 from tests.boot.filesystem import Verdict
 from tests.guests import debian
+from tests.pods.run import End
 from tests.pods.shapes import MTU, site
 from tests.pods.ssh import Key
-from tests.pods.vm import End, pod
+from tests.pods.vm import pod
 
 GIB = 1 << 30
 # systemd and cloud-init's four stages, all of them emulated.

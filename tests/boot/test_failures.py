@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.pods.container import volume
+from tests.pods.run import END_PATIENCE, Run
 from tests.pods.shapes import site
-from tests.pods.vm import END_PATIENCE, Pod, Run, pod
+from tests.pods.vm import Pod, pod
 
 RENEW = "pidof udhcpc | xargs kill -USR1"
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.boot.terminal import attached
-from tests.pods.vm import Pod, Run
+from tests.pods.run import Run
+from tests.pods.vm import Pod
 
 MIB = 1 << 20
 OPENSTACK = "/config/openstack/latest"

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.boot.conftest import Up
-from tests.pods.vm import END_PATIENCE, Pod
+from tests.pods.run import END_PATIENCE
+from tests.pods.vm import Pod
 
 SHOW = """\
 ip -brief link; ip -4 address; ip rule; ip route show table all

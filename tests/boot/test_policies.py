@@ -1,6 +1,7 @@
 """What becomes of the container when the guest ends by itself."""
 
-from tests.pods.vm import Pod, Run
+from tests.pods.run import Run
+from tests.pods.vm import Pod
 
 SAW_IT_TWICE = r"(?s)ssh ready.*ssh ready"
 PANIC = "echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger"

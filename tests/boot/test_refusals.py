@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tests.pods import container
 from tests.pods.container import volume
-from tests.pods.vm import End, Pod
+from tests.pods.run import End
+from tests.pods.vm import Pod
 from tests.storage.http_server import Hold, Reply, Server
 
 HTML = b"<!DOCTYPE html><html><body>Please log in</body></html>"

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.boot.conftest import MEASURED
+from tests.pods.run import End
 from tests.pods.shapes import site
 from tests.pods.ssh import Key
-from tests.pods.vm import End, Pod, pod
+from tests.pods.vm import Pod, pod
 
 GIB = 1 << 30
 NOTE = "written before the restart"

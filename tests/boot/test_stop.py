@@ -7,7 +7,8 @@ import pytest
 
 from tests.boot import filesystem
 from tests.boot.filesystem import Verdict
-from tests.pods.vm import Pod, Run
+from tests.pods.run import Run
+from tests.pods.vm import Pod
 
 CLEAN = Verdict(is_clean=True, is_sound=True)
 # The partition that the tiny guest writes to.

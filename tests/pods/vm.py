@@ -1,86 +1,25 @@
 """A pod that runs startvm, in namespaces of a `Site`, once or one time after another."""
 
-import contextlib
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from tests.pods import container
 from tests.pods.output import Output
+from tests.pods.run import END_PATIENCE, Run
 from tests.pods.shapes import Site
 from tests.pods.ssh import Client, Key
 
 COMMANDS = Path(sys.executable).parent
-QEMU = "qemu-system-x86_64"
-# The kernel keeps 15 bytes of a program's name.
-COMM_LENGTH = 15
-
 # As little as the tiny guest boots with in comfort.
 MEMORY = "192M"
 # Seconds from power-on to ssh are a handful; a busy machine may need many times that.
 BOOT_PATIENCE = 180.0
-END_PATIENCE = 60.0
-
-
-@dataclass(frozen=True)
-class End:
-    """`seconds` from the signal to the end of startvm; `log` is all of its own lines."""
-
-    status: int
-    seconds: float
-    log: str
-
-
-@dataclass
-class Run:
-    """One run of startvm. `console` is its stdout, the guest's serial console; `log` its stderr."""
-
-    process: "subprocess.Popen[bytes]"
-    console: Output
-    log: Output
-    begun: float
-
-    @property
-    def is_alive(self) -> bool:
-        return self.process.poll() is None
-
-    def wait(self, timeout: float = END_PATIENCE) -> End:
-        """Wait for the end of startvm and of all that it started."""
-        begun = time.monotonic()
-        try:
-            status = self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"still there after {timeout:g} s:\n{self.log.tail}") from None
-        seconds = time.monotonic() - begun
-        for output in (self.console, self.log):
-            assert output.wait_for_end(), "what startvm started outlives it"
-        return End(status, seconds, self.log.text)
-
-    def stop(self, timeout: float = END_PATIENCE) -> End:
-        """Stop it as a container is stopped."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.wait(timeout)
-
-    def kill(self) -> End:
-        self.process.send_signal(signal.SIGKILL)
-        return self.wait()
-
-    def child(self, program: str) -> int:
-        """The process id of a program that startvm started."""
-        ours = (each for each in _processes() if each.parent == self.process.pid)
-        pids = [each.pid for each in ours if each.name == program[:COMM_LENGTH]]
-        assert len(pids) == 1, f"{len(pids)} times {program} below startvm:\n{self.log.tail}"
-        return pids[0]
-
-    @property
-    def qemu(self) -> int:
-        return self.child(QEMU)
 
 
 @dataclass
@@ -213,18 +152,12 @@ class Pod:
         return self.client.run(command, stdin).decode().removesuffix("\n")
 
     def close(self) -> None:
-        """End whatever still runs, also what should have ended with startvm and did not."""
+        """End whatever still runs."""
         for run in self.runs:
-            if run.is_alive:
-                run.process.kill()
-                run.process.wait(END_PATIENCE)
-            for each in _processes():
-                if each.session == run.process.pid:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(each.pid, signal.SIGKILL)
+            run.end_all()
 
 
-@contextlib.contextmanager
+@contextmanager
 def pod(
     site: Site,
     folder: Path,
@@ -239,23 +172,3 @@ def pod(
         yield made
     finally:
         made.close()
-
-
-class Process(NamedTuple):
-    """Numbers as in proc(5); `name` is cut to `COMM_LENGTH`."""
-
-    pid: int
-    name: str
-    parent: int
-    session: int
-
-
-def _processes() -> Iterator[Process]:
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdecimal():
-            continue
-        with contextlib.suppress(OSError):
-            before, _, after = (folder / "stat").read_text().rpartition(") ")
-            _, parent, _, session, *_ = after.split()
-            name = before.partition(" (")[2]
-            yield Process(int(folder.name), name, int(parent), int(session))
