@@ -10,9 +10,6 @@ from launcher.machine.devices import Vnc
 # Loopback is what `kubectl port-forward` connects to.
 LOOPBACK = IPv4Address("127.0.0.1")
 
-# What VNC's authentication takes into account (RFC 6143, section 7.2.2).
-COUNTED_CHARACTERS = 8
-
 
 def server(pod_address: IPv4Address, password_file: Path | None, run_dir: Path) -> Vnc:
     """The VNC server's facts. It listens on the pod's address and on loopback, and nowhere else:

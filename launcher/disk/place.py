@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from launcher.host.errors import Busy, CommandFailed, LauncherError, RightMissing, StorageError
-
-# How QEMU says that somebody else has an image open (block/file-posix.c).
-LOCK_WORDS = "Is another process using the image"
+from launcher.host.storage import LOCK_WORDS
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)

@@ -58,11 +58,6 @@ def _memory(path: Path) -> int | None:
     return None if found is None or found >= V1_UNLIMITED else found
 
 
-def usable_cpus() -> int:
-    """The CPUs that this process may run on (cpusets and affinity counted)."""
-    return len(os.sched_getaffinity(0))
-
-
 def mounts_only_image() -> bool:
     """Whether the container has the one volume of the first Berth, /image, and neither of ours."""
     ours = ("/shared", "/pet")

@@ -4,6 +4,9 @@ import os
 from pathlib import Path
 from typing import Literal
 
+# How QEMU and its tools say that somebody else has an image open (block/file-posix.c).
+LOCK_WORDS = "Is another process using the image"
+
 Aio = Literal["io_uring", "native", "threads"]
 
 IO_URING_SETUP = 425  # the same number on every architecture (kernel: asm-generic/unistd.h)

@@ -17,7 +17,6 @@ _V3 = struct.Struct(">QQQII")
 
 # QEMU opens no others. The spec has no upper bound; a cluster is read whole in many places.
 LEAST_CLUSTER_BITS, MOST_CLUSTER_BITS = 9, 21
-MOST_HEADER = 1 << MOST_CLUSTER_BITS
 
 # Incompatible features, by bit.
 DIRTY, CORRUPT, DATA_FILE, COMPRESSION, EXTENDED_L2 = (1 << bit for bit in range(5))

@@ -3,10 +3,9 @@
 import os
 from typing import Literal, NamedTuple
 
-Policy = Literal["restart", "stay"]
+from launcher.host.storage import LOCK_WORDS
 
-# How QEMU says that somebody else has the disk open (block/file-posix.c); both 7.2 and 10.0.
-LOCK_WORDS = "Is another process using the image"
+Policy = Literal["restart", "stay"]
 
 
 class End(NamedTuple):

@@ -22,7 +22,8 @@ MONITOR = "monitor.sock"
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`image`, `pet`, `links`: a line for each step. `nat`: the rules in the backend's language.
-    `files`: path → content, as far as it is text. `qemu`: the argv."""
+    `files`: path → content, as far as it is text. `dnsmasq`, `qemu`: command lines; the former is
+    empty where it is not needed."""
 
     accelerator: str
     notices: tuple[str, ...]
@@ -32,6 +33,7 @@ class Plan:
     nat_backend: str
     nat: str
     files: dict[str, str]
+    dnsmasq: tuple[str, ...]
     qemu: tuple[str, ...]
 
 
@@ -52,6 +54,7 @@ def make(settings: Settings, arguments: tuple[str, ...]) -> Plan:
         nat_backend=f"{choice.backend}: {choice.reason}",
         nat=network.nat,
         files=files(facts, network),
+        dnsmasq=network.dnsmasq_argv,
         qemu=tuple(argv(facts)),
     )
 
@@ -71,11 +74,13 @@ def files(facts: Facts, network: Description) -> dict[str, str]:
     if network.dnsmasq_conf:
         written[str(dnsmasq.config_path(run_dir))] = network.dnsmasq_conf
     drive = assembly.drive(facts)
-    for file in drive.tree if drive else ():
+    if not drive:
+        return written
+    for file in drive.tree:
         # User-data may hold secrets, and is nobody's but the guest's to read.
         is_users = file.content == facts.inputs.userdata
         text = f"({len(file.content)} bytes of user-data)" if is_users else file.content.decode()
-        written[f"{drive.path}:/{file.path}" if drive else ""] = text
+        written[f"{drive.path}:/{file.path}"] = text
     return written
 
 

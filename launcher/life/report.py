@@ -21,6 +21,7 @@ def text(plan: Plan) -> str:
         section("links", *plan.links),
         section(f"address translation ({plan.nat_backend})", plan.nat),
         *(section(path, content) for path, content in plan.files.items()),
+        *([section("DHCP and DNS", paste(plan.dnsmasq))] if plan.dnsmasq else []),
         section("QEMU (the launcher passes descriptors where names stand here)", paste(plan.qemu)),
     ]
     if plan.notices:

@@ -19,7 +19,6 @@ class Description:
 
     links: tuple[str, ...]
     nat: str
-    nat_choice: backend.Choice
     dnsmasq_conf: str
     dnsmasq_argv: tuple[str, ...]
     notices: tuple[str, ...]
@@ -31,7 +30,6 @@ def describe(topology: Topology, choice: backend.Choice, run_dir: Path) -> Descr
     return Description(
         links=link_plan(topology),
         nat=backend.render(choice, rules(topology)),
-        nat_choice=choice,
         dnsmasq_conf=dnsmasq.config(topology, run_dir) if wanted else "",
         dnsmasq_argv=dnsmasq.argv(run_dir) if wanted else (),
         notices=topology.notices,

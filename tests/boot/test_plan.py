@@ -51,7 +51,9 @@ def test_it_touches_nothing_of_a_vm_that_runs(up: Up) -> None:
     assert everything(up.pod) == before
     assert told["pet"] == [f"use the pet {up.pod.disk}"]
     assert (told["qemu"][0], told["qemu"][-2:]) == ("qemu-system-x86_64", ["-m", "300"])
-    assert set(told["files"]) >= {str(up.pod.run_dir / "dnsmasq.conf")}
+    conf = str(up.pod.run_dir / "dnsmasq.conf")
+    assert set(told["files"]) >= {conf}
+    assert told["dnsmasq"] == ["dnsmasq", f"--conf-file={conf}"]
 
 
 def test_it_refuses_what_startvm_refuses(idle: Pod) -> None:
