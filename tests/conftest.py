@@ -18,8 +18,10 @@ GOLDENS = TESTS / "golden"
 TIME_LIMITS = {
     "lint": 300,
     "unit": 30,
+    "chart": 120,
     "storage": 120,
     "netns": 120,
+    "image": 900,
     "boot": 900,
     "cluster": 900,
     "bench": 900,
