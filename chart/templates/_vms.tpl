@@ -1,0 +1,63 @@
+{{/*
+First line of every template: checks the values, and makes the list .vms of the release's VMs, each a
+context like the root one: its .Values are the top level with the VM's own laid over them, .name is
+the name of its objects, .key its name under vms (empty when there is but one VM).
+*/}}
+{{- define "berth.prepare" -}}
+{{- $vms := list -}}
+{{- range $key, $own := .Values.vms | default (dict "" dict) -}}
+  {{- $values := omit $.Values "vms" | deepCopy -}}
+  {{- include "berth.overlay" (list $values ($own | default dict)) -}}
+  {{- $name := include "berth.fullname" $ -}}
+  {{- if $key }}{{ $name = printf "%s-%s" $name $key }}{{ end -}}
+  {{- $vms = append $vms (dict "Values" $values "Release" $.Release "Chart" $.Chart "key" $key "name" $name) -}}
+{{- end -}}
+{{- $_ := set . "vms" $vms -}}
+{{- include "berth.validate" . -}}
+{{- end }}
+
+{{/* Lay a map over another in place: (list below above). Sprig's merge takes false, 0 and "" for not set. */}}
+{{- define "berth.overlay" -}}
+{{- $below := index . 0 -}}
+{{- range $key, $value := index . 1 -}}
+  {{- if and (kindIs "map" $value) (kindIs "map" (get $below $key)) -}}
+    {{- include "berth.overlay" (list (get $below $key) $value) -}}
+  {{- else -}}
+    {{- $_ := set $below $key $value -}}
+  {{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* nat or user. */}}
+{{- define "berth.network" -}}
+{{- .Values.network.mode | default (eq .Values.securityLevel "restricted" | ternary "user" "nat") -}}
+{{- end }}
+
+{{/* Entries of service.ports in one shape, a list in YAML. */}}
+{{- define "berth.ports" -}}
+{{- range $name, $given := .Values.service.ports }}
+{{- $port := kindIs "map" $given | ternary $given (dict "port" $given) }}
+- name: {{ $name }}
+  port: {{ int $port.port }}
+  targetPort: {{ $port.targetPort | default $port.port | int }}
+  protocol: {{ $port.protocol | default "TCP" }}
+  {{- with $port.nodePort }}
+  nodePort: {{ int . }}
+  {{- end }}
+  {{- with $port.appProtocol }}
+  appProtocol: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What comes in with network mode user, a comma list: as said, else ssh and the Service's ports. */}}
+{{- define "berth.hostfwd" -}}
+{{- $forwards := .Values.network.hostfwd -}}
+{{- if not $forwards -}}
+  {{- $forwards = list "tcp::22-:22" -}}
+  {{- range include "berth.ports" . | fromYamlArray -}}
+    {{- $forwards = append $forwards (printf "%s::%v-:%v" (lower .protocol) .targetPort .targetPort) -}}
+  {{- end -}}
+{{- end -}}
+{{- $forwards | uniq | join "," -}}
+{{- end }}
