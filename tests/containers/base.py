@@ -1,0 +1,111 @@
+"""What the Dockerfile starts from, made here from Debian's packages.
+
+The same as Debian's own slim image, as far as a build on top of it can tell the difference: the
+required packages and apt, without documentation.
+"""
+
+import os
+import platform
+import shutil
+import time
+from pathlib import Path
+
+from tests.containers import store
+from tests.guests.cache import fingerprint
+from tests.guests.commands import require_packages, run
+
+DEBIAN_PACKAGES = ("apt", "debian-archive-keyring", "mmdebstrap")
+
+# What the Dockerfile's FROM asks for.
+REFERENCE = "docker.io/library/debian:trixie-slim"
+SUITE = "trixie"
+
+# Debian's archive moves on, slowly.
+KEEP_SECONDS = 7 * 24 * 3600
+
+_LEFT_OUT = (
+    "path-exclude=/usr/share/doc/*",
+    "path-include=/usr/share/doc/*/copyright",
+    "path-exclude=/usr/share/info/*",
+    "path-exclude=/usr/share/locale/*",
+    "path-exclude=/usr/share/man/*",
+)
+_ARCHIVE = "http://deb.debian.org/debian"
+_SECURITY = "http://deb.debian.org/debian-security"
+
+
+def archive() -> Path:
+    """A tar of the base's files, made when there is none of this week.
+
+    :raise MissingPackagesError: when it must be made and the tools for it are not installed.
+    """
+    target = store.folder() / f"base-{fingerprint([Path(__file__)])}.tar"
+    with store.locked(target.name):
+        if not target.exists() or target.stat().st_mtime < time.time() - KEEP_SECONDS:
+            store.make(target, _make)
+            store.drop_others("base", keep=target)
+    return target
+
+
+def _make(work: Path) -> Path:
+    require_packages(DEBIAN_PACKAGES)
+    tar = work / "base.tar"
+    sources = work / "sources.list"
+    sources.write_text("\n".join(_sources()) + "\n", encoding="utf-8")
+    run(
+        # mmdebstrap mounts things into its folder. Should this be killed, everything that it
+        # started and mounted is to go with it.
+        "setpriv", "--pdeathsig=KILL",
+        "unshare", "--mount", "--mount-proc", "--pid", "--fork", "--kill-child",
+        "mmdebstrap",
+        "--quiet",
+        "--mode=root",
+        "--variant=minbase",
+        *(f"--dpkgopt={line}" for line in _LEFT_OUT),
+        SUITE,
+        tar,
+        sources,
+        # mmdebstrap makes the same tar of the same packages then.
+        env={"SOURCE_DATE_EPOCH": "0", "TMPDIR": str(work)},
+    )  # fmt: skip
+    return tar
+
+
+def _sources() -> list[str]:
+    archive, security = _mirrors()
+    return [
+        f"deb {archive} {SUITE} main",
+        f"deb {archive} {SUITE}-updates main",
+        f"deb {security} {SUITE}-security main",
+    ]
+
+
+def _mirrors() -> tuple[str, str]:
+    """Where this machine gets Debian from, if it is a Debian and says so."""
+    system = platform.freedesktop_os_release()
+    if system.get("ID") != "debian" or not shutil.which("apt-get"):
+        return _ARCHIVE, _SECURITY
+    listing = run(
+        "apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"
+    )
+    uris = dict(line.split(" ", 1) for line in reversed(listing.splitlines()))
+    release = system.get("VERSION_CODENAME", "")
+    return (
+        uris.get(release, _ARCHIVE).rstrip("/"),
+        uris.get(f"{release}-security", _SECURITY).rstrip("/"),
+    )
+
+
+def reference() -> str:
+    """The name under which the base is in podman's storage, where it is put if need be."""
+    from tests.containers.engine import podman
+
+    tar = archive()
+    # What is there under the name may be of another week.
+    mark = f"berth.base={store.digest(tar)}"
+    known = podman(
+        "images", "--quiet", "--filter", f"reference={REFERENCE}", "--filter", f"label={mark}"
+    )
+    if not known.strip():
+        podman("import", "--quiet", "--change", f"LABEL {mark}", os.fspath(tar), REFERENCE)
+    return REFERENCE

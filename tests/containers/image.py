@@ -1,0 +1,109 @@
+"""The container's image, built from this checkout's Dockerfile as anybody would build it."""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import launcher
+from tests.containers import base, engine, machine, store
+
+ROOT = Path(__file__).parents[2]
+NAME = "localhost/berth"
+REFERENCE = f"{NAME}:{launcher.__version__}"
+
+# What the image is made of, as .dockerignore has it.
+_FILES = (".dockerignore", "Dockerfile", "LICENSE", "README.md", "pyproject.toml")
+_FOLDERS = {"launcher": "*.*", "lock": "*.txt"}
+
+# Keeps the layers of the stages before the last one from being removed as nobody's.
+_STAGE = "launcher"
+_STAGE_REFERENCE = f"{NAME}-{_STAGE}:latest"
+
+
+def archive() -> Path:
+    """A docker-archive of the image, tagged `REFERENCE`; built when the cache has none.
+
+    :raise MissingPackagesError: when it must be built and the tools for it are not installed.
+    :raise CommandError: when building it fails.
+    """
+    with _context() as context:
+        target = store.folder() / f"berth-{_key(context)}.tar"
+        with store.locked("berth"):
+            if not target.exists():
+                store.make(target, lambda work: _build(context, work))
+                store.drop_others("berth", keep=target)
+                engine.podman("image", "prune", "--force")
+            os.utime(target)
+    return target
+
+
+def loaded() -> str:
+    """The image's id, by which it then is in the storage of `tests.containers.engine`."""
+    tar = archive()
+    with store.locked("berth"):
+        image = _id(tar)
+        if image not in engine.podman("images", "--quiet", "--no-trunc"):
+            engine.podman("load", "--quiet", "--input", tar)
+        engine.podman("tag", image, REFERENCE)
+    return image
+
+
+def _id(tar: Path) -> str:
+    """The image's id: the digest of its configuration, which is that file's name."""
+    with tarfile.open(tar) as files, files.extractfile("manifest.json") or io.BytesIO() as text:
+        (manifest,) = json.load(text)
+    return str(manifest["Config"]).removesuffix(".json")
+
+
+@contextmanager
+def _context() -> Iterator[Path]:
+    """The files as they are now. Those of the checkout may change while we build."""
+    with tempfile.TemporaryDirectory(prefix="berth-image-") as folder:
+        context = Path(folder)
+        for name in _FILES:
+            shutil.copy2(ROOT / name, context / name)
+        for name, pattern in _FOLDERS.items():
+            for path in (ROOT / name).rglob(pattern):
+                if path.is_file() and "__pycache__" not in path.parts:
+                    copy = context / path.relative_to(ROOT)
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy2(path, copy)
+        yield context
+
+
+def _key(context: Path) -> str:
+    """A hash of all that goes into the image from here, as 16 hex digits."""
+    digest = hashlib.sha256(store.digest(base.archive()).encode())
+    for path in sorted(each for each in context.rglob("*") if each.is_file()):
+        digest.update(f"{path.relative_to(context)}\0{store.digest(path)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _build(context: Path, work: Path) -> Path:
+    build(context, REFERENCE)
+    tar = work / "image.tar"
+    engine.podman("save", "--quiet", "--format", "docker-archive", "--output", tar, REFERENCE)
+    return tar
+
+
+def build(context: Path, tag: str, *options: str) -> None:
+    """Build in two steps what `podman build` would build in one.
+
+    The first one has this machine's way to Python's packages mounted, and a mount leaves an empty
+    file in what is built. Of its stages folders are taken over, and not those where that file is.
+    """
+    base.reference()
+    common = ["build", "--quiet", "--network=host", "--pull=never", *options]
+    with tempfile.TemporaryDirectory(prefix="berth-machine-") as folder:
+        apt = machine.apt(Path(folder))
+        pip = machine.pip(Path(folder))
+        stage = ["--target", _STAGE, "--tag", _STAGE_REFERENCE]
+        engine.podman(*common, *apt, *pip, *stage, context)
+        engine.podman(*common, *apt, "--tag", tag, context)
