@@ -25,8 +25,8 @@
     (list "STOP_TIMEOUT" .Values.stopTimeout)
     (list "ON_POWEROFF" .Values.onPoweroff "restart")
     (list "ON_CRASH" .Values.onCrash "restart")
-    (list "LOG_LEVEL" .Values.launcher.logLevel "info")
-    (list "LOG_FORMAT" .Values.launcher.logFormat "text")
+    (list "LOG_LEVEL" .Values.log.level "info")
+    (list "LOG_FORMAT" .Values.log.format "text")
 -}}
 {{- range $settings }}
 {{- $value := index . 1 | toString }}

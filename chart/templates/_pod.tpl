@@ -104,7 +104,9 @@ the scheduler does not know, so it is told. Always, or scaling would change and 
 {{- define "berth.affinity" -}}
 {{- $affinity := deepCopy .Values.affinity -}}
 {{- if and .Values.shared.enabled (eq .Values.shared.accessMode "ReadWriteOnce") (not .Values.shared.existingClaim) (not (hasKey $affinity "podAffinity")) -}}
-  {{- $pods := dict "matchLabels" (include "berth.releaseSelector" . | fromYaml) -}}
+  {{- $labels := include "berth.releaseSelector" . | fromYaml -}}
+  {{- $_ := set $labels "app.kubernetes.io/component" "vm" -}}
+  {{- $pods := dict "matchLabels" $labels -}}
   {{- $term := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" $pods -}}
   {{- $_ := set $affinity "podAffinity" (dict "requiredDuringSchedulingIgnoredDuringExecution" (list $term)) -}}
 {{- end -}}

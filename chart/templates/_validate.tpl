@@ -1,17 +1,181 @@
 {{/* What is fine value by value but not together: all of it at once, each as one line. */}}
 {{- define "berth.validate" -}}
-{{- $problems := "" -}}
+{{- $problems := include "berth.releaseProblems" . | splitList "\n" -}}
 {{- range .vms -}}
   {{- $where := .key | empty | ternary "" (printf "vms.%s: " .key) -}}
   {{- range include "berth.problems" . | splitList "\n" -}}
-    {{- if hasPrefix "- " . }}{{ $problems = printf "%s\n  - %s%s" $problems $where (trimPrefix "- " .) }}{{ end -}}
+    {{- if hasPrefix "- " . }}{{ $problems = append $problems (printf "- %s%s" $where (trimPrefix "- " .)) }}{{ end -}}
   {{- end -}}
 {{- end -}}
-{{- if $problems }}{{ printf "\n\nThe values do not fit together:%s\n" $problems | fail }}{{ end -}}
+{{- with without $problems "" | uniq }}
+{{- printf "\n\nThe values do not fit together:\n  %s\n" (join "\n  " .) | fail }}
+{{- end -}}
 {{- end }}
 
-{{- define "berth.problems" }}
-{{- if not (or (include "berth.keys" . | trim) .Values.userdata (include "berth.hasOwnUserdata" .)) }}
+{{- define "berth.releaseProblems" -}}
+{{- if and .Values.shared.existingClaim (not .Values.shared.enabled) }}
+- shared.existingClaim is {{ .Values.shared.existingClaim }}, but shared.enabled is false; keep one of them
+{{- end }}
+{{- range .vms }}
+{{- if hasKey $.Values.vms (trimSuffix "-ports" .key) }}{{ if hasSuffix "-ports" .key }}
+- vms.{{ .key }} is the name that the Service of vms.{{ trimSuffix "-ports" .key }} has; choose another one
+{{- end }}{{ end }}
+{{- end }}
+{{- include "berth.sharedChanges" . }}
+{{- end }}
+
+{{- define "berth.problems" -}}
+{{- include "berth.nameProblems" . }}
+{{- include "berth.guestProblems" . }}
+{{- include "berth.accessProblems" . }}
+{{- include "berth.rightProblems" . }}
+{{- include "berth.sizeProblems" . }}
+{{- include "berth.podProblems" . }}
+{{- include "berth.petChanges" . }}
+{{- end }}
+
+{{- define "berth.nameProblems" -}}
+{{- /* Kubernetes adds 11 characters to the StatefulSet's name, in a label that may have 63. */ -}}
+{{- if gt (len .name) 52 }}
+- the VM would be named {{ .name }}, {{ len .name }} characters; accepted: 52 or less (hint: fullnameOverride, or a shorter release name)
+{{- end }}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" .name) }}
+- the VM would be named {{ .name }}; accepted: lower-case letters, digits and hyphens, and a letter first, since it is a host name (hint: fullnameOverride)
+{{- end }}
+{{- end }}
+
+{{- define "berth.guestProblems" -}}
+{{- $own := include "berth.hasOwnUserdata" . -}}
+{{- if not (or (include "berth.keys" . | trim) .Values.userdata $own) }}
 - sshKey is empty and there is no userdata, so nobody could log in; set sshKey to a public key (--set-file sshKey=$HOME/.ssh/id_ed25519.pub), or userdata to what the guest needs
+{{- end }}
+{{- range include "berth.keys" . | fromYamlArray }}
+{{- if contains "PRIVATE KEY" . }}
+- sshKey is a private key; set it to the public one, whose file ends in .pub
+{{- end }}
+{{- end }}
+{{- if and $own .Values.userdata }}
+- userdata and userdataFrom are both set; keep one of them
+{{- end }}
+{{- if and .Values.userdataFrom.configMap .Values.userdataFrom.secret }}
+- userdataFrom.configMap and userdataFrom.secret are both set; keep one of them
+{{- end }}
+{{- if and (include "berth.hasOwnMetadata" .) .Values.metadata }}
+- metadata and metadataFrom are both set; keep one of them
+{{- end }}
+{{- if and .Values.metadataFrom.configMap .Values.metadataFrom.secret }}
+- metadataFrom.configMap and metadataFrom.secret are both set; keep one of them
+{{- end }}
+{{- if and .Values.image.checksum (not .Values.image.source) }}
+- image.checksum is set without image.source: there is nothing to check
+{{- end }}
+{{- if and (eq .Values.configDrive.type "ignition") (not (or .Values.userdata $own)) }}
+- configDrive.type is ignition, but there is no userdata; set it to an Ignition config
+{{- end }}
+{{- end }}
+
+{{- define "berth.accessProblems" -}}
+{{- if and .Values.vnc.open .Values.vnc.existingSecret }}
+- vnc.open is true and vnc.existingSecret is {{ .Values.vnc.existingSecret }}; keep one of them
+{{- end }}
+{{- if and (not .Values.vnc.enabled) (or .Values.vnc.open .Values.vnc.existingSecret) }}
+- vnc.enabled is false, so vnc.open and vnc.existingSecret have no meaning; leave them out
+{{- end }}
+{{- $forwarded := include "berth.hostfwd" . | splitList "," -}}
+{{- $isUser := eq (include "berth.network" .) "user" -}}
+{{- if and .Values.network.hostfwd (not $isUser) }}
+- network.hostfwd is for network.mode user; with nat every port leads to the VM
+{{- end }}
+{{- if and .Values.network.podPorts $isUser }}
+- network.podPorts is for network.mode nat; with user only what network.hostfwd says leads to the VM
+{{- end }}
+{{- if ne (empty .Values.network.vmIP) (empty .Values.network.vmGateway) }}
+- network.vmIP and network.vmGateway are the two hosts of one /30; set both or neither
+{{- end }}
+{{- $port := int .Values.probes.readiness.port -}}
+{{- if and $port .Values.probes.readiness.agent }}
+- probes.readiness.port and probes.readiness.agent are both set; keep one of them
+{{- end }}
+{{- if and (eq $port 5900) .Values.vnc.enabled }}
+- probes.readiness.port is 5900, which is VNC's and no port of the VM
+{{- end }}
+{{- if and $isUser $port (not (regexMatch (printf "tcp:[^,]*:%d-" $port) (include "berth.hostfwd" .))) }}
+- probes.readiness.port is {{ $port }}, which network.hostfwd does not let in ({{ join ", " $forwarded }})
+{{- end }}
+{{- range include "berth.ports" . | fromYamlArray }}
+{{- if and .nodePort (eq $.Values.service.type "ClusterIP") }}
+- service.ports.{{ .name }} has a nodePort, but service.type is ClusterIP; accepted: NodePort or LoadBalancer
+{{- end }}
+{{- if and $isUser (eq .protocol "SCTP") }}
+- service.ports.{{ .name }} is SCTP, which network.mode user cannot forward
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "berth.rightProblems" -}}
+{{- if eq .Values.securityLevel "restricted" }}
+{{- if eq (include "berth.network" .) "nat" }}
+- securityLevel is restricted and network.mode nat, which needs the capability NET_ADMIN; leave network.mode out
+{{- end }}
+{{- if eq (toString .Values.kvm) "privileged" }}
+- securityLevel is restricted and kvm privileged; name a device-plugin resource as kvm, or set it to off
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "berth.sizeProblems" -}}
+{{- if lt (include "berth.mebibytes" .Values.vm.memory | int64) 64 }}
+- vm.memory is {{ .Values.vm.memory }}; accepted: 64Mi or more
+{{- end }}
+{{- if not (or .Values.pet.size .Values.vm.diskSize) }}
+- vm.diskSize and pet.size are both empty; without a vm.diskSize set pet.size to what the image's disk needs
+{{- else if .Values.vm.diskSize }}
+{{- $disk := mul 1048576 (include "berth.mebibytes" .Values.vm.diskSize) -}}
+{{- if lt (include "berth.petSize" . | include "berth.bytes" | int64) $disk }}
+- pet.size is {{ .Values.pet.size }}, less than the disk of {{ .Values.vm.diskSize }} that is kept on it (vm.diskSize)
+{{- end }}
+{{- end }}
+{{- with dig "limits" "memory" "" .Values.resources }}
+{{- $needed := add (include "berth.mebibytes" $.Values.vm.memory) (include "berth.overhead" $) -}}
+{{- if lt (include "berth.bytes" . | int64) (mul 1048576 $needed) }}
+- resources.limits.memory is {{ . }}, less than the {{ $needed }}Mi that a VM with vm.memory {{ $.Values.vm.memory }} needs; leave it out, or lower vm.memory
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "berth.podProblems" -}}
+{{- $several := gt (int .Values.replicas) 1 -}}
+{{- range $name, $disk := .Values.extraDisks }}
+{{- if eq (empty $disk.size) (empty $disk.claimName) }}
+- extraDisks.{{ $name }} needs either size, for a claim of its own, or claimName, for one that is there
+{{- end }}
+{{- if and $disk.file (not $disk.claimName) }}
+- extraDisks.{{ $name }}.file is for a claim that is there (claimName)
+{{- end }}
+{{- if and $disk.claimName $disk.className }}
+- extraDisks.{{ $name }}.className is for a claim of its own (size)
+{{- end }}
+{{- if and $disk.claimName $several }}
+- extraDisks.{{ $name }}.claimName is one disk, and replicas is {{ int $.Values.replicas }}: two VMs that write to one disk destroy it
+{{- end }}
+{{- end }}
+{{- $set := list -}}
+{{- range include "berth.env" . | fromYamlArray }}{{ $set = append $set .name }}{{ end -}}
+{{- range .Values.extraEnv }}
+{{- if has .name $set }}
+- extraEnv sets {{ .name }}, which the chart sets from a value of its own
+{{- end }}
+{{- end }}
+{{- $taken := list "pet" "shared" "userdata" "metadata" "vnc" "run" -}}
+{{- range .Values.extraVolumes }}
+{{- if has .name $taken }}
+- extraVolumes has {{ .name }}, which is a volume of the chart's own; choose another name
+{{- end }}
+{{- end }}
+{{- $taken := list "/pet" "/shared" "/image" "/userdata" "/metadata" "/run/berth" "/run/secrets/vnc" -}}
+{{- range .Values.extraVolumeMounts }}
+{{- if has (.mountPath | trimSuffix "/") $taken }}
+- extraVolumeMounts mounts {{ .name }} at {{ .mountPath }}, where the chart mounts a volume of its own
+{{- end }}
 {{- end }}
 {{- end }}

@@ -7,7 +7,12 @@ the name of its objects, .key its name under vms (empty when there is but one VM
 {{- $vms := list -}}
 {{- range $key, $own := .Values.vms | default (dict "" dict) -}}
   {{- $values := omit $.Values "vms" | deepCopy -}}
+  {{- /* A checksum, a name belong to their image: an image of the VM's own does not inherit them. */ -}}
+  {{- if dig "image" "source" "" ($own | default dict) -}}
+    {{- $_ := set $values "image" (dict "source" "" "checksum" "" "target" "") -}}
+  {{- end -}}
   {{- include "berth.overlay" (list $values ($own | default dict)) -}}
+  {{- include "berth.defaultImage" $values.image -}}
   {{- $name := include "berth.fullname" $ -}}
   {{- if $key }}{{ $name = printf "%s-%s" $name $key }}{{ end -}}
   {{- $vms = append $vms (dict "Values" $values "Release" $.Release "Chart" $.Chart "key" $key "name" $name) -}}
@@ -60,4 +65,13 @@ the name of its objects, .key its name under vms (empty when there is but one VM
   {{- end -}}
 {{- end -}}
 {{- $forwards | uniq | join "," -}}
+{{- end }}
+
+{{/* Debian, where neither a source nor the name of something that is there is given. */}}
+{{- define "berth.defaultImage" -}}
+{{- if not (or .source .target) -}}
+  {{- $folder := "https://cloud.debian.org/images/cloud/trixie/latest" -}}
+  {{- $_ := set . "source" (printf "%s/debian-13-genericcloud-amd64.qcow2" $folder) -}}
+  {{- $_ := set . "checksum" (.checksum | default (printf "%s/SHA512SUMS" $folder)) -}}
+{{- end -}}
 {{- end }}

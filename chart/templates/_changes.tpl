@@ -1,0 +1,59 @@
+{{/*
+Changes that the cluster would refuse, or that would part a pet from the image it is an overlay on.
+Told beforehand, with the way out; without a cluster to ask there are none.
+*/}}
+{{- define "berth.petChanges" -}}
+{{- $there := lookup "apps/v1" "StatefulSet" .Release.Namespace .name -}}
+{{- if $there }}
+{{- $wanted := dict -}}
+{{- range include "berth.claims" . | fromYamlArray }}{{ $_ := set $wanted .metadata.name .spec }}{{ end -}}
+{{- $changes := list -}}
+{{- range $there.spec.volumeClaimTemplates -}}
+  {{- $old := include "berth.claimSummary" .spec -}}
+  {{- $new := hasKey $wanted .metadata.name | ternary (include "berth.claimSummary" (get $wanted .metadata.name)) "nothing" -}}
+  {{- if ne $old $new }}{{ $changes = append $changes (printf "%s: %s to %s" .metadata.name $old $new) }}{{ end -}}
+  {{- $_ := unset $wanted .metadata.name -}}
+{{- end -}}
+{{- range $name, $spec := $wanted -}}
+  {{- $changes = append $changes (printf "%s: nothing to %s" $name (include "berth.claimSummary" $spec)) -}}
+{{- end -}}
+{{- with $changes }}
+- Kubernetes does not let the claims of a StatefulSet change ({{ join "; " . }}). To change them all the same, which stops no VM by itself: let existing claims grow (kubectl -n {{ $.Release.Namespace }} patch pvc pet-{{ $.name }}-0 -p '{"spec":{"resources":{"requests":{"storage":"SIZE"}}}}'), delete the StatefulSet without its pods (kubectl -n {{ $.Release.Namespace }} delete statefulset {{ $.name }} --cascade=orphan), and run this again
+{{- end }}
+{{- $claim := "" -}}
+{{- range $there.spec.template.spec.volumes -}}
+  {{- if eq .name "shared" }}{{ $claim = dig "persistentVolumeClaim" "claimName" "" . }}{{ end -}}
+{{- end -}}
+{{- $now := .Values.shared.enabled | ternary (include "berth.sharedClaim" .) "" -}}
+{{- if ne $claim $now }}
+- shared would change from {{ $claim | default "none" }} to {{ $now | default "none" }}, and the disks of {{ .name }} are overlays on images that are kept there; leave it as it is, or uninstall the release and delete its claims to start anew
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What cannot change in the spec of a claim template, in words. */}}
+{{- define "berth.claimSummary" -}}
+{{- $bytes := include "berth.bytes" .resources.requests.storage | int64 -}}
+{{- printf "%dMi %s" (div $bytes 1048576) (join "," .accessModes) -}}
+{{- if hasKey . "storageClassName" }}{{ printf " of class %q" .storageClassName }}{{ end -}}
+{{- end }}
+
+{{- define "berth.sharedChanges" -}}
+{{- if and .Values.shared.enabled (not .Values.shared.existingClaim) }}
+{{- $there := lookup "v1" "PersistentVolumeClaim" .Release.Namespace (include "berth.sharedClaim" .) -}}
+{{- if $there }}
+{{- $spec := $there.spec -}}
+{{- $class := .Values.shared.className | default .Values.className -}}
+{{- $out := printf "uninstall the release and delete the claims of its VMs and %s to start anew, or leave it" (include "berth.sharedClaim" .) -}}
+{{- if not (has .Values.shared.accessMode $spec.accessModes) }}
+- shared.accessMode is {{ .Values.shared.accessMode }}, but the claim that is there has {{ join "," $spec.accessModes }}, which cannot change; {{ $out }}
+{{- end }}
+{{- if and $class (ne (trimSuffix "-" $class) (default "" $spec.storageClassName)) }}
+- the class of the shared claim is {{ $class }}, but the claim that is there has {{ default "none" $spec.storageClassName }}, which cannot change; {{ $out }}
+{{- end }}
+{{- if lt (include "berth.bytes" .Values.shared.size | int64) (include "berth.bytes" $spec.resources.requests.storage | int64) }}
+- shared.size is {{ .Values.shared.size }}, less than the {{ $spec.resources.requests.storage }} of the claim that is there; claims do not shrink
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,1 @@
+"""What is made from values.yaml: values.schema.json, and the table of values in README.md."""
