@@ -4,13 +4,13 @@ The same as Debian's own slim image, as far as a build on top of it can tell the
 required packages and apt, without documentation.
 """
 
-import os
 import platform
 import shutil
 import time
 from pathlib import Path
 
 from tests.containers import store
+from tests.containers.engine import Podman
 from tests.guests.cache import fingerprint
 from tests.guests.commands import require_packages, run
 
@@ -30,6 +30,9 @@ _LEFT_OUT = (
     "path-exclude=/usr/share/locale/*",
     "path-exclude=/usr/share/man/*",
 )
+# 2026-01-01, as in the Dockerfile: files that are newer get this date.
+_EPOCH = "1767225600"
+
 _ARCHIVE = "http://deb.debian.org/debian"
 _SECURITY = "http://deb.debian.org/debian-security"
 
@@ -66,7 +69,7 @@ def _make(work: Path) -> Path:
         tar,
         sources,
         # mmdebstrap makes the same tar of the same packages then.
-        env={"SOURCE_DATE_EPOCH": "0", "TMPDIR": str(work)},
+        env={"SOURCE_DATE_EPOCH": _EPOCH, "TMPDIR": str(work)},
     )  # fmt: skip
     return tar
 
@@ -96,16 +99,12 @@ def _mirrors() -> tuple[str, str]:
     )
 
 
-def reference() -> str:
+def reference(podman: Podman) -> str:
     """The name under which the base is in podman's storage, where it is put if need be."""
-    from tests.containers.engine import podman
-
     tar = archive()
-    # What is there under the name may be of another week.
-    mark = f"berth.base={store.digest(tar)}"
-    known = podman(
-        "images", "--quiet", "--filter", f"reference={REFERENCE}", "--filter", f"label={mark}"
-    )
-    if not known.strip():
-        podman("import", "--quiet", "--change", f"LABEL {mark}", os.fspath(tar), REFERENCE)
+    # What is there under the plain name may be of another week.
+    exact = f"localhost/berth-base:{store.digest(tar)[:16]}"
+    if not podman.run("images", "--quiet", exact).strip():
+        podman.run("import", "--quiet", tar, exact)
+    podman.run("tag", exact, REFERENCE)
     return REFERENCE

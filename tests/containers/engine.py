@@ -6,8 +6,10 @@ other tiers use is files in the cache, see `tests.containers.image`.
 
 import hashlib
 import os
+import shutil
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.guests.cache import folder as cache_folder
 from tests.guests.commands import CommandError, require_packages
@@ -39,52 +41,61 @@ runroot = "{run_root}/storage"
 """
 
 
-def folder() -> Path:
-    """Where podman keeps everything. Below it, root's files belong to containers: hands off."""
-    return cache_folder() / "containers"
+class Podman(NamedTuple):
+    """`folder` is where it keeps everything. What is in there belongs to containers: hands off."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment in which `podman`, as anybody would type it, is this one.
+
+        :raise MissingPackagesError: when it is not installed.
+        """
+        require_packages(DEBIAN_PACKAGES)
+        (self.folder / "networks").mkdir(parents=True, exist_ok=True)
+        names = {"folder": self.folder, "run_root": self._run_root}
+        return {
+            **os.environ,
+            "CONTAINERS_CONF": self._write("containers.conf", CONTAINERS_CONF.format(**names)),
+            "CONTAINERS_STORAGE_CONF": self._write("storage.conf", STORAGE_CONF.format(**names)),
+        }
+
+    def run(self, *argv: str | Path) -> str:
+        """Run podman to its end and return its standard output.
+
+        :raise CommandError: when it fails; carries both of its outputs.
+        """
+        done = subprocess.run(
+            ["podman", *argv],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise CommandError(done.returncode, ["podman", *argv], done.stdout + done.stderr)
+        return done.stdout
+
+    def remove(self) -> None:
+        """Remove everything, as far as nothing runs."""
+        for folder in (self.folder, self._run_root):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @property
+    def _run_root(self) -> Path:
+        return RUN_ROOT / hashlib.sha256(bytes(self.folder)).hexdigest()[:8]
+
+    def _write(self, name: str, text: str) -> str:
+        path = self.folder / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            # Another podman may be reading it.
+            fresh = path.with_suffix(f".{os.getpid()}")
+            fresh.write_text(text, encoding="utf-8")
+            fresh.replace(path)
+        return str(path)
 
 
-def environment() -> dict[str, str]:
-    """The environment in which `podman`, as anybody would type it, is ours.
-
-    :raise MissingPackagesError: when it is not installed.
-    """
-    require_packages(DEBIAN_PACKAGES)
-    here = folder()
-    (here / "networks").mkdir(parents=True, exist_ok=True)
-    # Two caches share nothing.
-    run_root = RUN_ROOT / hashlib.sha256(bytes(here)).hexdigest()[:8]
-    names = {"folder": here, "run_root": run_root}
-    return {
-        **os.environ,
-        "CONTAINERS_CONF": str(_written(here / "containers.conf", CONTAINERS_CONF, names)),
-        "CONTAINERS_STORAGE_CONF": str(_written(here / "storage.conf", STORAGE_CONF, names)),
-    }
-
-
-def podman(*argv: str | Path, cwd: Path | None = None) -> str:
-    """Run podman to its end and return its standard output.
-
-    :raise CommandError: when it fails; carries both of its outputs.
-    """
-    done = subprocess.run(
-        ["podman", *argv],
-        cwd=cwd,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        raise CommandError(done.returncode, ["podman", *argv], done.stdout + done.stderr)
-    return done.stdout
-
-
-def _written(path: Path, template: str, names: dict[str, Path]) -> Path:
-    text = template.format(**names)
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        # Another podman may be reading it.
-        fresh = path.with_suffix(f".{os.getpid()}")
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
-    return path
+def ours() -> Podman:
+    """The one that this cache has, with the layers of earlier builds."""
+    return Podman(cache_folder() / "containers")

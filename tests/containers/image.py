@@ -13,6 +13,7 @@ from pathlib import Path
 
 import launcher
 from tests.containers import base, engine, machine, store
+from tests.containers.engine import Podman
 
 ROOT = Path(__file__).parents[2]
 NAME = "localhost/berth"
@@ -33,25 +34,27 @@ def archive() -> Path:
     :raise MissingPackagesError: when it must be built and the tools for it are not installed.
     :raise CommandError: when building it fails.
     """
-    with _context() as context:
-        target = store.folder() / f"berth-{_key(context)}.tar"
+    podman = engine.ours()
+    with context() as folder:
+        target = store.folder() / f"berth-{_key(folder)}.tar"
         with store.locked("berth"):
             if not target.exists():
-                store.make(target, lambda work: _build(context, work))
+                store.make(target, lambda work: _save(podman, folder, work))
                 store.drop_others("berth", keep=target)
-                engine.podman("image", "prune", "--force")
+                podman.run("image", "prune", "--force")
             os.utime(target)
     return target
 
 
 def loaded() -> str:
-    """The image's id, by which it then is in the storage of `tests.containers.engine`."""
+    """The image's id, by which it then is in the storage of `engine.ours()`."""
+    podman = engine.ours()
     tar = archive()
     with store.locked("berth"):
         image = _id(tar)
-        if image not in engine.podman("images", "--quiet", "--no-trunc"):
-            engine.podman("load", "--quiet", "--input", tar)
-        engine.podman("tag", image, REFERENCE)
+        if image not in podman.run("images", "--quiet", "--no-trunc"):
+            podman.run("load", "--quiet", "--input", tar)
+        podman.run("tag", image, REFERENCE)
     return image
 
 
@@ -63,47 +66,50 @@ def _id(tar: Path) -> str:
 
 
 @contextmanager
-def _context() -> Iterator[Path]:
+def context() -> Iterator[Path]:
     """The files as they are now. Those of the checkout may change while we build."""
     with tempfile.TemporaryDirectory(prefix="berth-image-") as folder:
-        context = Path(folder)
+        made = Path(folder)
         for name in _FILES:
-            shutil.copy2(ROOT / name, context / name)
+            shutil.copy2(ROOT / name, made / name)
         for name, pattern in _FOLDERS.items():
             for path in (ROOT / name).rglob(pattern):
                 if path.is_file() and "__pycache__" not in path.parts:
-                    copy = context / path.relative_to(ROOT)
+                    copy = made / path.relative_to(ROOT)
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy2(path, copy)
-        yield context
+        yield made
 
 
-def _key(context: Path) -> str:
+def _key(folder: Path) -> str:
     """A hash of all that goes into the image from here, as 16 hex digits."""
     digest = hashlib.sha256(store.digest(base.archive()).encode())
-    for path in sorted(each for each in context.rglob("*") if each.is_file()):
-        digest.update(f"{path.relative_to(context)}\0{store.digest(path)}\n".encode())
+    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+        digest.update(f"{path.relative_to(folder)}\0{store.digest(path)}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def _build(context: Path, work: Path) -> Path:
-    build(context, REFERENCE)
-    tar = work / "image.tar"
-    engine.podman("save", "--quiet", "--format", "docker-archive", "--output", tar, REFERENCE)
+def _save(podman: Podman, folder: Path, work: Path) -> Path:
+    build(podman, folder, REFERENCE)
+    return save(podman, REFERENCE, work / "image.tar")
+
+
+def save(podman: Podman, tag: str, tar: Path) -> Path:
+    podman.run("save", "--quiet", "--format", "docker-archive", "--output", tar, tag)
     return tar
 
 
-def build(context: Path, tag: str, *options: str) -> None:
-    """Build in two steps what `podman build` would build in one.
+def build(podman: Podman, folder: Path, tag: str) -> None:
+    """Build the context in `folder`, in two steps what `podman build` would build in one.
 
     The first one has this machine's way to Python's packages mounted, and a mount leaves an empty
     file in what is built. Of its stages folders are taken over, and not those where that file is.
     """
-    base.reference()
-    common = ["build", "--quiet", "--network=host", "--pull=never", *options]
-    with tempfile.TemporaryDirectory(prefix="berth-machine-") as folder:
-        apt = machine.apt(Path(folder))
-        pip = machine.pip(Path(folder))
+    base.reference(podman)
+    common = ["build", "--quiet", "--network=host", "--pull=never"]
+    with tempfile.TemporaryDirectory(prefix="berth-machine-") as lent:
+        apt = machine.apt(Path(lent))
+        pip = machine.pip(Path(lent))
         stage = ["--target", _STAGE, "--tag", _STAGE_REFERENCE]
-        engine.podman(*common, *apt, *pip, *stage, context)
-        engine.podman(*common, *apt, "--tag", tag, context)
+        podman.run(*common, *apt, *pip, *stage, folder)
+        podman.run(*common, *apt, "--tag", tag, folder)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tests.guests.cache import folder as cache_folder
 
-# Other checkouts share the cache, each with its own launcher in the image.
-_KEEP_UNUSED_SECONDS = 2 * 24 * 3600
+# Other checkouts share the cache, and each change of the launcher makes another image.
+_KEEP = 4
 
 
 def folder() -> Path:
@@ -53,11 +53,11 @@ def make(target: Path, build: Callable[[Path], Path]) -> None:
 
 
 def drop_others(kind: str, *, keep: Path) -> None:
-    """Remove files of this kind that nobody has used for days."""
-    oldest = time.time() - _KEEP_UNUSED_SECONDS
-    for other in folder().glob(f"{kind}-*"):
-        if other != keep and other.stat().st_mtime < oldest:
-            other.unlink(missing_ok=True)
+    """Remove files of this kind but the few that were used last."""
+    found = sorted(folder().glob(f"{kind}-*"), key=lambda path: path.stat().st_mtime)
+    for old in found[:-_KEEP]:
+        if old != keep:
+            old.unlink(missing_ok=True)
 
 
 def digest(path: Path) -> str:
