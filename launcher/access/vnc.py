@@ -1,6 +1,5 @@
 """The screen, by VNC on TCP 5900."""
 
-import os
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -52,12 +51,3 @@ def _is_text(password: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def write_password(password: bytes, run_dir: Path) -> None:
-    """Put the password where QEMU reads it, for root alone."""
-    path = password_path(run_dir)
-    path.unlink(missing_ok=True)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(password)

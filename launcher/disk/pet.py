@@ -17,7 +17,8 @@ from launcher.disk import record as records
 from launcher.disk.place import Place, explained, sync, sync_names
 from launcher.disk.plan import OVERLAY_OPTIONS, Found, PetPlan
 from launcher.disk.record import PetRecord
-from launcher.host import process
+from launcher.host import access, process
+from launcher.host.account import Account
 from launcher.host.errors import Busy, ImageRefused, InputMissing, StorageError
 from launcher.image import qcow2
 from launcher.image.base import Base
@@ -53,26 +54,27 @@ def find(place: Place) -> Found:
     return Found(record, disk, new_disk, leftover)
 
 
-def apply(plan: PetPlan) -> Pet:
-    """Carry out `plan`, or nothing of it.
+def apply(plan: PetPlan, account: Account | None = None) -> Pet:
+    """Carry out `plan`, or nothing of it; the disk is one that `account` may use.
 
+    :param account: the user that QEMU and qemu-img run as.
     :raise Busy: when another process has the pet, or changed it since the plan was made.
     :raise StorageError: when the volume is full or fails.
     :raise RightMissing: when it may not be written to.
     """
     record = plan.found.record
     if record and plan.action == "use" and plan.grow_from is None:
-        return _ready(plan, record)
+        return _ready(plan, record, account)
     if plan.base is None:
         raise ValueError("a plan made without its base can only be shown")
     with _alone(plan):
         if record is None:
-            record = _create(plan, plan.base)
+            record = _create(plan, plan.base, account)
         elif plan.action == "finish":
             _finish(plan.place)
         if plan.grow_from is not None:
-            _grow(plan)
-    return _ready(plan, record)
+            _grow(plan, account)
+    return _ready(plan, record, account)
 
 
 def create_argv(place: Place, base: Base, size: int) -> list[str]:
@@ -94,13 +96,15 @@ def grow_argv(place: Place, size: int) -> list[str]:
     return ["qemu-img", "resize", "-q", "-f", "qcow2", str(place.disk), str(size)]
 
 
-def _ready(plan: PetPlan, record: PetRecord) -> Pet:
+def _ready(plan: PetPlan, record: PetRecord, account: Account | None) -> Pet:
     if plan.size is None:
         raise ValueError("the size of a pet is known once its base is")
+    # A pet that was made when QEMU was still root is given to its user here.
+    access.grant(plan.place.disk, account, access.READ_WRITE)
     return Pet(record, plan.place.disk, plan.size)
 
 
-def _create(plan: PetPlan, base: Base) -> PetRecord:
+def _create(plan: PetPlan, base: Base, account: Account | None) -> PetRecord:
     place = plan.place
     record = PetRecord(
         name=place.name,
@@ -115,7 +119,12 @@ def _create(plan: PetPlan, base: Base) -> PetRecord:
     with explained(f"making the pet {place.disk}", place.folder):
         # What a crash left may be a link, or still be written to.
         place.new_disk.unlink(missing_ok=True)
-        process.run(create_argv(place, base, plan.size or base.virtual_size))
+        # By us: the folder need not be writable for the user that qemu-img runs as.
+        place.new_disk.touch(0o644, exist_ok=False)
+        access.grant(place.new_disk, account, access.READ_WRITE)
+        access.grant(base.path, account, access.READ)
+        size = plan.size or base.virtual_size
+        process.run(create_argv(place, base, size), account=account)
         sync(place.new_disk)
     records.save(place, record)
     _finish(place)
@@ -128,10 +137,11 @@ def _finish(place: Place) -> None:
         sync_names(place.folder)
 
 
-def _grow(plan: PetPlan) -> None:
+def _grow(plan: PetPlan, account: Account | None) -> None:
     place = plan.place
+    access.grant(place.disk, account, access.READ_WRITE)
     with explained(f"growing the pet {place.disk} to {plan.size} bytes", place.folder):
-        process.run(grow_argv(place, plan.size or 0))
+        process.run(grow_argv(place, plan.size or 0), account=account)
         sync(place.disk)
 
 

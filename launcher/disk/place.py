@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from launcher.host.access import described
 from launcher.host.errors import Busy, CommandFailed, LauncherError, RightMissing, StorageError
 from launcher.host.storage import LOCK_WORDS
 
@@ -86,8 +87,8 @@ def explain(err: OSError | CommandFailed, doing: str, folder: Path) -> LauncherE
         )
     if number in FORBIDDEN:
         return RightMissing(
-            f"{doing}: PET_DIR={str(folder)!r} may not be written to: {words}",
-            hint="mount the pet's volume read-write, and for a user other than root with fsGroup",
+            f"{doing}: PET_DIR={str(folder)!r} may not be written to: {words}; {described(folder)}",
+            hint="mount the pet's volume read-write, and with fsGroup for a user other than root",
         )
     return StorageError(f"{doing}: {words}")
 

@@ -9,6 +9,8 @@ from launcher.host.errors import RightMissing
 
 Accelerator = Literal["kvm", "tcg"]
 
+KVM = Path("/dev/kvm")
+
 
 class Choice(NamedTuple):
     """`reason` is a clause that ends the sentence "running with KVM/TCG: ..."."""
@@ -19,7 +21,7 @@ class Choice(NamedTuple):
 
 def choose(
     wanted: Literal["auto", "kvm", "tcg"],
-    device: Path = Path("/dev/kvm"),
+    device: Path = KVM,
     cpuinfo: Path = Path("/proc/cpuinfo"),
 ) -> Choice:
     """Choose KVM where it works and TCG, QEMU's own emulation, where it does not.

@@ -9,8 +9,9 @@ import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
+from launcher.host.account import Account, assumed, wrap
 from launcher.host.errors import CommandFailed, InputMissing, StorageError
 
 # C.UTF-8: messages are matched and logged, so they must not depend on the node's language.
@@ -50,38 +51,55 @@ def run(
     timeout: float = 60.0,
     success: Sequence[int] = (0,),
     limits: Limits | None = None,
+    account: Account | None = None,
 ) -> Result:
     """Run `argv` to its end and return what it said.
 
     :param timeout: seconds after which the program is killed.
     :param success: the exit statuses that are not a failure.
+    :param account: the user it runs as; None for our own.
     :raise CommandFailed: for any other status.
     :raise InputMissing: when the program is not installed.
     :raise StorageError: when it did not end in time.
     """
     program = [_find(argv[0]), *argv[1:]]
     full = limits.wrap(program) if limits else program
-    try:
-        done = subprocess.run(
-            full,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout,
-            env=ENVIRONMENT,
-        )
-    except subprocess.TimeoutExpired as err:
-        raise StorageError(f"{argv[0]} did not end within {timeout:.0f} s") from err
-    if done.returncode not in success:
-        raise CommandFailed(argv, done.returncode, done.stderr)
-    return Result(done.returncode, done.stdout, done.stderr)
+    if account:
+        full = [_find("setpriv"), *wrap(account), "--", *full]
+    with subprocess.Popen(
+        full,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env=ENVIRONMENT,
+    ) as popen:
+        try:
+            stdout, stderr = popen.communicate(stdin, timeout)
+        except subprocess.TimeoutExpired as err:
+            raise StorageError(f"{argv[0]} did not end within {timeout:.0f} s") from err
+        finally:
+            # Whatever interrupts us, an order to stop say, ends the program too.
+            _send(popen, signal.SIGKILL, account)
+    if popen.returncode not in success:
+        raise CommandFailed(argv, popen.returncode, stderr)
+    return Result(popen.returncode, stdout, stderr)
+
+
+def _send(popen: "subprocess.Popen[Any]", number: signal.Signals, account: Account | None) -> None:
+    """Send a signal to a program that runs as `account`, if it still runs."""
+    if popen.poll() is None:
+        with assumed(account):
+            popen.send_signal(number)
 
 
 class Child:
     """A program that we started and own. `stderr` is the read end of its stderr, if asked for."""
 
-    def __init__(self, name: str, popen: "subprocess.Popen[bytes]") -> None:
+    def __init__(
+        self, name: str, popen: "subprocess.Popen[bytes]", account: Account | None = None
+    ) -> None:
         self.name = name
         self.pid = popen.pid
         # Readable once the program has ended: what an event loop waits for. Unlike a SIGCHLD
@@ -89,22 +107,22 @@ class Child:
         self.pidfd = os.pidfd_open(popen.pid)
         self.stderr: int | None = popen.stderr.fileno() if popen.stderr else None
         self._popen = popen
+        self._account = account
 
     def status(self) -> int | None:
         """The exit status (negative: the signal it died of), or None while it runs."""
         return self._popen.poll()
 
     def send(self, number: signal.Signals) -> None:
-        self._popen.send_signal(number)
+        _send(self._popen, number, self._account)
 
     def stop(self, grace: float) -> int:
         """End it: SIGTERM, SIGKILL after `grace` seconds. Returns its exit status."""
-        if self._popen.poll() is None:
-            self._popen.terminate()
-            try:
-                self._popen.wait(grace)
-            except subprocess.TimeoutExpired:
-                self._popen.kill()
+        self.send(signal.SIGTERM)
+        try:
+            self._popen.wait(grace)
+        except subprocess.TimeoutExpired:
+            self.send(signal.SIGKILL)
         return self._popen.wait()
 
     def close(self) -> None:
@@ -121,17 +139,26 @@ def spawn(
     pass_fds: Sequence[int] = (),
     capture_stderr: bool = False,
     grace: float = 2.0,
+    account: Account | None = None,
 ) -> Iterator[Child]:
     """Start `argv` in the foreground of our own process tree; it ends with the context.
 
     The kernel kills it when we die, even of SIGKILL: a QEMU that outlived its launcher would hold
-    the pet's lock for ever. What it prints to stdout goes to our stderr, since our stdout belongs
-    to the guest's console.
+    the pet's lock for ever. (A program of another user is only killed if we have the capability
+    KILL. In a container without it, the end of the first process kills all others, us or not.)
+    What it prints to stdout goes to our stderr, since our stdout belongs to the guest's console.
 
+    :param account: the user it runs as; None for our own.
     :raise InputMissing: when the program is not installed.
     """
     popen = subprocess.Popen(
-        [_find("setpriv"), "--pdeathsig", "KILL", "--", _find(argv[0]), *argv[1:]],
+        # setpriv sets the signal last: the kernel forgets it when a process changes who it is.
+        [
+            _find("setpriv"),
+            *wrap(account),
+            *("--pdeathsig", "KILL", "--"),
+            *(_find(argv[0]), *argv[1:]),
+        ],
         stdin=subprocess.DEVNULL,
         stdout=2,
         stderr=subprocess.PIPE if capture_stderr else None,
@@ -140,7 +167,7 @@ def spawn(
         # Ctrl-C on a terminal is for us to turn into an orderly stop, not for QEMU.
         process_group=0,
     )
-    child = Child(name, popen)
+    child = Child(name, popen, account)
     try:
         yield child
     finally:

@@ -8,6 +8,7 @@ import logging
 import time
 from pathlib import Path
 
+from launcher.host.account import Account
 from launcher.host.errors import ImageRefused, InputMissing
 from launcher.image import (
     content,
@@ -37,9 +38,10 @@ logger = logging.getLogger("startvm")
 MOST_SUMS = 4 << 20
 
 
-def ensure(settings: Settings) -> Base:
+def ensure(settings: Settings, account: Account | None = None) -> Base:
     """The base the settings ask for. There already: no network, a few system calls.
 
+    :param account: the user that qemu-img runs as.
     :raise InputMissing: when there is neither a base nor a source, or no file at the source's path.
     :raise SourceUnavailable: when the server has not, or does not deliver, what was asked for.
     :raise ImageRefused: when what came is not an image, not the right one, or not one to trust; or
@@ -57,12 +59,12 @@ def ensure(settings: Settings) -> Base:
         )
     try:
         store.reserve(want)
-        return store.reuse(want) or _fetch(want, want.source)
+        return store.reuse(want) or _fetch(want, want.source, account)
     except OSError as err:
         raise space.failure(err, want.folder) from err
 
 
-def _fetch(want: Wanted, address: str) -> Base:
+def _fetch(want: Wanted, address: str, account: Account | None) -> Base:
     started = time.monotonic()
     checksum = _expected(want.checksum, address)
     if checksum is None and "://" in address:
@@ -78,9 +80,9 @@ def _fetch(want: Wanted, address: str) -> Base:
             mtime_ns=arrival.source_mtime_ns,
         )
         if arrival.kind is Kind.RAW:
-            base = _convert(part, want, arrival, origin)
+            base = _convert(part, want, arrival, origin, account)
         else:
-            base = _prove(part, want, arrival.written, origin)
+            base = _prove(part, want, arrival.written, origin, account)
     logger.info(
         "%s is ready as %s: %s, a disk of %s, after %s",
         want.name,
@@ -92,22 +94,24 @@ def _fetch(want: Wanted, address: str) -> Base:
     return base
 
 
-def _convert(raw: Path, want: Wanted, arrival: Arrival, origin: Origin) -> Base:
+def _convert(
+    raw: Path, want: Wanted, arrival: Arrival, origin: Origin, account: Account | None
+) -> Base:
     content.check_raw(arrival.size, _last_sector(raw, arrival.size), want.shown)
     with temporary.file(want.folder, want.name) as part:
         logger.info("turning the raw image into qcow2")
-        qemu_img.convert(raw, part, arrival.size, want.shown)
-        return _prove(part, want, _digest(part), origin)
+        qemu_img.convert(raw, part, arrival.size, want.shown, account)
+        return _prove(part, want, _digest(part), origin, account)
 
 
-def _prove(part: Path, want: Wanted, digest: str, origin: Origin) -> Base:
+def _prove(part: Path, want: Wanted, digest: str, origin: Origin, account: Account | None) -> Base:
     """Check the qcow2 image at `part`, whose sha256 is `digest`, and put it in place."""
     try:
         header = qcow2.read(part)
     except qcow2.NotQcow2 as err:
         raise ImageRefused(f"{want.shown} is no qcow2 image that can be used: {err}") from err
     policy.judge(header, part.stat().st_size)
-    qemu_img.check(part, want.shown)
+    qemu_img.check(part, want.shown, account)
     return store.adopt(part, want, digest=digest, virtual_size=header.virtual_size, origin=origin)
 
 

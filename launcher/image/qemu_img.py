@@ -1,4 +1,5 @@
-"""The two things qemu-img does for a new base, under limits: the input is not ours.
+"""The two things qemu-img does for a new base, under limits and without rights of ours: the input
+is not ours either.
 
 The format is always given, never probed.
 """
@@ -7,7 +8,8 @@ import json
 import logging
 from pathlib import Path
 
-from launcher.host import process
+from launcher.host import access, process
+from launcher.host.account import Account
 from launcher.host.errors import CommandFailed, ImageRefused, StorageError
 from launcher.image import space
 
@@ -26,16 +28,23 @@ SLOWEST = 2 << 20
 LEAKS = 3
 
 
-def check(path: Path, source: str) -> None:
-    """Check the qcow2 image at `path` as `qemu-img check` does.
+def check(path: Path, source: str, account: Account | None) -> None:
+    """Check the qcow2 image at `path` as `qemu-img check` does, run as `account`.
 
     Clusters that are merely lost ("leaks") harm nobody in a file that is never written to.
 
     :raise ImageRefused: when it is damaged, cut short, or too much for the limits.
     """
     argv = ["qemu-img", "check", "-f", "qcow2", "--output=json", str(path)]
+    access.grant(path, account, access.READ)
     try:
-        done = process.run(argv, timeout=CHECK_TIMEOUT, success=(0, 2, LEAKS), limits=CHECK_LIMITS)
+        done = process.run(
+            argv,
+            timeout=CHECK_TIMEOUT,
+            success=(0, 2, LEAKS),
+            limits=CHECK_LIMITS,
+            account=account,
+        )
     except CommandFailed as err:
         if err.status < 0:
             why = f"checking it took more than {CHECK_LIMITS.cpu_seconds} s of CPU or 1 GiB"
@@ -51,8 +60,8 @@ def check(path: Path, source: str) -> None:
         logger.info("%s has lost clusters; they take space and do no harm", source)
 
 
-def convert(raw: Path, target: Path, size: int, source: str) -> None:
-    """Write the raw image at `raw`, of `size` bytes, to `target` as qcow2.
+def convert(raw: Path, target: Path, size: int, source: str, account: Account | None) -> None:
+    """Write the raw image at `raw`, of `size` bytes, to the file `target` as qcow2.
 
     :raise StorageError: when that fails; a raw image cannot be wrong.
     """
@@ -64,9 +73,11 @@ def convert(raw: Path, target: Path, size: int, source: str) -> None:
         str(raw),
         str(target),
     ]  # fmt: skip
+    access.grant(raw, account, access.READ)
+    access.grant(target, account, access.READ_WRITE)
     limits = process.Limits(CONVERT_ADDRESS_SPACE, cpu_seconds=600 + size // SLOWEST)
     try:
-        process.run(argv, timeout=600 + size / SLOWEST, limits=limits)
+        process.run(argv, timeout=600 + size / SLOWEST, limits=limits, account=account)
     except CommandFailed as err:
         hint = space.HINT if "No space left" in err.stderr else ""
         raise StorageError(

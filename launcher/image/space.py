@@ -4,10 +4,12 @@ import errno
 import os
 from pathlib import Path
 
-from launcher.host.errors import StorageError
+from launcher.host.access import described
+from launcher.host.errors import LauncherError, RightMissing, StorageError
 from launcher.image.progress import size
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 HINT = "the shared volume has to grow, or bases that no pet needs have to go"
 
@@ -38,8 +40,14 @@ def available(folder: Path) -> int | None:
 
 def failure(
     err: OSError, folder: Path, *, written: int = 0, total: int | None = None
-) -> StorageError:
+) -> LauncherError:
     """The error for a write that failed after `written` bytes of `total`, if that is known."""
+    if err.errno in FORBIDDEN:
+        return RightMissing(
+            f"SHARED_DIR={str(folder)!r} may not be written to: {err.strerror}; "
+            f"{described(folder)}",
+            hint="mount the shared volume read-write, and with fsGroup for a user other than root",
+        )
     if err.errno not in FULL:
         return StorageError(f"writing to {folder} failed: {err.strerror or err}")
     free = available(folder)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from launcher.access import console, vnc
+from launcher.access import vnc
 from launcher.host.storage import Aio
 from launcher.life.facts import Facts
 from launcher.machine.devices import Fd, FwCfg, Machine, Nic, PetDisk, RawDisk, Seed
@@ -20,12 +20,13 @@ class Handles(NamedTuple):
     monitor: Fd | Path
     tap: Fd | str
     vhost: Fd | None
+    console: Fd | Path
     console_log: Fd | Path | None
+    agent: Fd | Path
 
     def inherited(self) -> list[int]:
         """The numbers of those that are descriptors."""
-        each = (self.monitor, self.tap, self.vhost, self.console_log)
-        return [handle.number for handle in each if isinstance(handle, Fd)]
+        return [handle.number for handle in self if isinstance(handle, Fd)]
 
 
 class Storage(NamedTuple):
@@ -85,7 +86,7 @@ def machine(facts: Facts, storage: Storage, handles: Handles) -> Machine:
     overlay = facts.pet.place.disk
     seed = drive(facts)
     screen = vnc.server(network.pod_address, settings.vnc_password_file, settings.run_dir)
-    config = facts.inputs.ignition
+    config = ignition.path(settings.run_dir) if facts.inputs.ignition else None
     return Machine(
         name=settings.vm_name,
         uuid=facts.pet.uuid,
@@ -100,9 +101,9 @@ def machine(facts: Facts, storage: Storage, handles: Handles) -> Machine:
         seed=Seed(seed.path, settings.config_drive_bus) if seed else None,
         nic=Nic(network.vm_mac, network.mtu, handles.tap, handles.vhost),
         monitor=handles.monitor,
-        console=console.socket_path(settings.run_dir),
+        console=handles.console,
         console_log=handles.console_log,
-        agent=agent_path(settings.run_dir),
+        agent=handles.agent,
         vnc=None if settings.no_vnc else screen,
         fw_cfg=tuple(FwCfg(name, config) for name in ignition.FW_CFG_NAMES) if config else (),
         arguments=facts.arguments,

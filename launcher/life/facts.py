@@ -8,8 +8,9 @@ from launcher.disk import extra, pet, plan
 from launcher.disk.extra import ExtraDisk
 from launcher.disk.place import Place
 from launcher.disk.plan import PetPlan
-from launcher.host import accelerator
-from launcher.host.accelerator import Choice
+from launcher.host import accelerator, access, account
+from launcher.host.accelerator import KVM, Choice
+from launcher.host.account import Account
 from launcher.host.errors import SettingsError
 from launcher.image import store
 from launcher.image.base import Base
@@ -24,6 +25,7 @@ T = TypeVar("T")
 
 class Facts(NamedTuple):
     """`arguments`: the user's own for QEMU. `vnc_password`: None where none is asked for.
+    `account`: the user that QEMU runs as; None for our own.
 
     `pet` is what would be done about the pet; without its base for a pet that is new and whose
     image has not been fetched.
@@ -31,6 +33,7 @@ class Facts(NamedTuple):
 
     settings: Settings
     arguments: tuple[str, ...]
+    account: Account | None
     accelerator: Choice
     inputs: Inputs
     vnc_password: bytes | None
@@ -68,6 +71,7 @@ def look(settings: Settings, arguments: tuple[str, ...]) -> Facts:
             return None
 
     choice = accelerator.choose(settings.accel)
+    user = checked(lambda: account.find(settings.qemu_user))
     given = checked(lambda: inputs.read(settings))
     password = checked(lambda: vnc.read_password(settings.vnc_password_file))
     found = pet.find(Place(settings.pet_dir, settings.vm_name))
@@ -82,13 +86,19 @@ def look(settings: Settings, arguments: tuple[str, ...]) -> Facts:
     laid_out = checked(lambda: topology.make(settings, network, mac)) if planned else None
     if problems or not given or not planned or not laid_out:
         raise SettingsError(problems)
+    disks = extra.find(settings.volumes_dir, settings.disks_dir)
+    if user:
+        devices = [each.path for each in disks if each.is_block]
+        devices += [KVM] if choice.accelerator == "kvm" else []
+        user = user.joining(access.groups_of(user, devices))
     return Facts(
         settings=settings,
         arguments=arguments,
+        account=user,
         accelerator=choice,
         inputs=given,
         vnc_password=password,
-        disks=extra.find(settings.volumes_dir, settings.disks_dir),
+        disks=disks,
         pet=planned,
         topology=laid_out,
     )

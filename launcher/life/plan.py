@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcher.access import console, vnc
 from launcher.host import storage
 from launcher.life import assembly
 from launcher.life.assembly import Handles, Storage
@@ -12,6 +13,7 @@ from launcher.net import dnsmasq
 from launcher.net.describe import Description, describe
 from launcher.net.nat import backend
 from launcher.net.nat.plan import rules
+from launcher.seed import ignition
 from launcher.settings.source import redact
 from launcher.settings.table import Settings
 
@@ -21,11 +23,13 @@ MONITOR = "monitor.sock"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`image`, `pet`, `links`: a line for each step. `nat`: the rules in the backend's language.
+    """`user`: whom QEMU runs as, empty if as ourselves. `image`, `pet`, `links`: a line for each
+    step. `nat`: the rules in the backend's language.
     `files`: path → content, as far as it is text. `dnsmasq`, `qemu`: command lines; the former is
     empty where it is not needed."""
 
     accelerator: str
+    user: str
     notices: tuple[str, ...]
     image: str
     pet: tuple[str, ...]
@@ -47,6 +51,7 @@ def make(settings: Settings, arguments: tuple[str, ...]) -> Plan:
     network = describe(facts.topology, choice, settings.run_dir)
     return Plan(
         accelerator=f"{facts.accelerator.accelerator}: {facts.accelerator.reason}",
+        user=user(facts),
         notices=tuple(filter(None, (facts.pet.notice, *network.notices))),
         image=image(facts),
         pet=facts.pet.words(),
@@ -57,6 +62,14 @@ def make(settings: Settings, arguments: tuple[str, ...]) -> Plan:
         dnsmasq=network.dnsmasq_argv,
         qemu=tuple(argv(facts)),
     )
+
+
+def user(facts: Facts) -> str:
+    account = facts.account
+    if not account:
+        return ""
+    groups = ", ".join(map(str, account.groups)) or "none"
+    return f"{account.name}: uid {account.uid}, gid {account.gid}, further groups: {groups}"
 
 
 def image(facts: Facts) -> str:
@@ -73,6 +86,15 @@ def files(facts: Facts, network: Description) -> dict[str, str]:
     written = {}
     if network.dnsmasq_conf:
         written[str(dnsmasq.config_path(run_dir))] = network.dnsmasq_conf
+    if facts.vnc_password:
+        written[str(vnc.password_path(run_dir))] = (
+            f"(the password in {facts.settings.vnc_password_file})"
+        )
+    if facts.inputs.ignition:
+        written[str(ignition.path(run_dir))] = (
+            f"({len(facts.inputs.ignition)} bytes, the config in "
+            f"{facts.settings.ignition_config_file})"
+        )
     drive = assembly.drive(facts)
     if not drive:
         return written
@@ -92,7 +114,9 @@ def argv(facts: Facts) -> list[str]:
         monitor=run_dir / MONITOR,
         tap=facts.topology.port,
         vhost=None,
+        console=console.socket_path(run_dir),
         console_log=Path("/dev/stdout"),
+        agent=assembly.agent_path(run_dir),
     )
     base = facts.pet.base.path if facts.pet.base else facts.settings.shared_dir / "the-base.qcow2"
     overlay = facts.pet.place.disk

@@ -16,6 +16,7 @@ def text(plan: Plan) -> str:
     """One section for each question that a reader may have."""
     parts = [
         section("accelerator", plan.accelerator),
+        *([section("the user that QEMU and qemu-img run as", plan.user)] if plan.user else []),
         section("image", plan.image),
         section("pet", *plan.pet),
         section("links", *plan.links),

@@ -8,6 +8,7 @@ inside functions here wherever QEMU does not need what they bring.
 
 import gc
 import logging
+import os
 import signal
 import socket
 from contextlib import ExitStack
@@ -16,8 +17,10 @@ from typing import TYPE_CHECKING
 
 from launcher.access import console, vnc
 from launcher.disk import pet
-from launcher.host import storage
-from launcher.host.errors import StorageError
+from launcher.host import access, storage, unix
+from launcher.host.accelerator import KVM
+from launcher.host.account import Account
+from launcher.host.errors import RightMissing, StorageError
 from launcher.host.log import step
 from launcher.host.process import Child, spawn
 from launcher.image.base import Base
@@ -30,7 +33,7 @@ from launcher.machine import qemu
 from launcher.machine.devices import Fd
 from launcher.machine.options import paste
 from launcher.net import tap
-from launcher.seed import iso
+from launcher.seed import ignition, iso
 from launcher.settings.table import Settings
 
 if TYPE_CHECKING:
@@ -49,7 +52,7 @@ def start(settings: Settings, arguments: tuple[str, ...]) -> int:
     logger.info("running with %s: %s", choice.accelerator.upper(), choice.reason)
     for notice in filter(None, (facts.pet.notice, *facts.topology.notices)):
         logger.warning("%s", notice)
-    make_run_dir(settings.run_dir)
+    make_run_dir(settings.run_dir, facts.account)
     state.write(settings.run_dir, Phase.STARTING)
     with ExitStack() as stack:
         result = run(facts, stack)
@@ -59,13 +62,24 @@ def start(settings: Settings, arguments: tuple[str, ...]) -> int:
     return result.exit_code
 
 
-def make_run_dir(run_dir: Path) -> None:
-    """Only we may look into it: whoever reaches the monitor or the console has the VM."""
+def make_run_dir(run_dir: Path, account: Account | None) -> None:
+    """Only we may look into it: whoever reaches the monitor or the console has the VM. `account`,
+    QEMU's user, may pass through it to the files that are given to it.
+
+    A volume that belongs to somebody else stays as it is; what we put there is closed by itself.
+    """
     try:
         run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        run_dir.chmod(0o700)
+        if run_dir.stat().st_uid == os.geteuid():
+            run_dir.chmod(0o700)
     except OSError as err:
         raise StorageError(f"RUN_DIR={str(run_dir)!r} cannot be made: {err.strerror}") from err
+    if not access.may(None, run_dir, access.READ_WRITE | access.ENTER):
+        raise RightMissing(
+            f"RUN_DIR={str(run_dir)!r} may not be written to: {access.described(run_dir)}",
+            hint="for a user other than root mount an emptyDir there, with fsGroup",
+        )
+    access.grant(run_dir, account, access.ENTER)
 
 
 def run(facts: Facts, stack: ExitStack) -> Outcome:
@@ -73,12 +87,11 @@ def run(facts: Facts, stack: ExitStack) -> Outcome:
     settings = facts.settings
     base = facts.pet.base or fetched(facts)
     with step(logger, "the pet's disk"):
-        pet.apply(facts.with_base(base))
+        pet.apply(facts.with_base(base), facts.account)
     seed = assembly.drive(facts)
     if seed:
-        iso.reserve(seed.path, iso.capacity(seed.tree))
-    if facts.vnc_password:
-        vnc.write_password(facts.vnc_password, settings.run_dir)
+        iso.reserve(seed.path, iso.capacity(seed.tree), facts.account)
+    hand_over(facts, base)
     monitor, child = launch(facts, base, stack)
 
     def prepare() -> "list[Service]":
@@ -116,13 +129,31 @@ def fetched(facts: Facts) -> Base:
     with tap.open_tap(facts.topology.port):
         pass
 
-    return fetch.ensure(facts.settings)
+    return fetch.ensure(facts.settings, facts.account)
+
+
+def hand_over(facts: Facts, base: Base) -> None:
+    """What else QEMU opens by itself: its user gets at it, or else is told what is in the way."""
+    run_dir, account = facts.settings.run_dir, facts.account
+    if facts.vnc_password:
+        access.hand_over(facts.vnc_password, vnc.password_path(run_dir), account)
+    if facts.inputs.ignition:
+        access.hand_over(facts.inputs.ignition, ignition.path(run_dir), account)
+    access.grant(base.path, account, access.READ)
+    for each in facts.disks:
+        access.grant(each.path, account, access.READ_WRITE)
+    if facts.accelerator.accelerator == "kvm":
+        access.grant(KVM, account, access.READ_WRITE)
 
 
 def launch(facts: Facts, base: Base, stack: ExitStack) -> tuple[socket.socket, Child]:
     """Start QEMU, paused. Returns our end of its monitor, and QEMU."""
+    run_dir = facts.settings.run_dir
     ours, theirs = socket.socketpair()
-    with theirs, ExitStack() as until_started:
+    # Listened to by us, so that QEMU's user needs no right to RUN_DIR, nor we one to its sockets.
+    ends = [console.socket_path(run_dir), assembly.agent_path(run_dir)]
+    serial, agent = (stack.enter_context(unix.listening(each)) for each in ends)
+    with theirs, serial, agent, ExitStack() as until_started:
         # QEMU's copy of it is what keeps the device: it goes with QEMU, however that ends.
         device = until_started.enter_context(tap.open_tap(facts.topology.port))
         log = until_started.enter_context(console.log_to_stdout())
@@ -130,13 +161,21 @@ def launch(facts: Facts, base: Base, stack: ExitStack) -> tuple[socket.socket, C
             monitor=Fd(theirs.fileno()),
             tap=Fd(device.fd),
             vhost=Fd(device.vhost_fd) if device.vhost_fd is not None else None,
+            console=Fd(serial.fileno()),
             console_log=Fd(log),
+            agent=Fd(agent.fileno()),
         )
         machine = assembly.machine(facts, how_to_open(facts, base.path), handles)
         argv = qemu.argv(machine)
         logger.debug("QEMU's command line: %s", paste(argv))
         child = stack.enter_context(
-            spawn("qemu", argv, pass_fds=handles.inherited(), capture_stderr=True)
+            spawn(
+                "qemu",
+                argv,
+                pass_fds=handles.inherited(),
+                capture_stderr=True,
+                account=facts.account,
+            )
         )
     return ours, child
 

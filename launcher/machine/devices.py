@@ -68,8 +68,8 @@ class Machine(NamedTuple):
     """A whole VM. `memory` in bytes; `arguments` are the user's own for QEMU.
 
     `monitor` is where QMP is spoken: our end of a socket pair, or a path to listen on. `console`
-    and `agent` are the sockets of the serial console and of the guest agent's port;
-    `console_log` takes what the guest prints on its console.
+    and `agent` are the sockets of the serial console and of the guest agent's port: ones that
+    listen already, or paths to listen on; `console_log` takes what the guest prints on its console.
     """
 
     name: str
@@ -80,8 +80,8 @@ class Machine(NamedTuple):
     pet: PetDisk
     nic: Nic
     monitor: Fd | Path
-    console: Path
-    agent: Path
+    console: Fd | Path
+    agent: Fd | Path
     console_log: Fd | Path | None = None
     disks: tuple[RawDisk, ...] = ()
     seed: Seed | None = None

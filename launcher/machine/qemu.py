@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import chain
+from pathlib import Path
 
 from launcher.machine import drives
 from launcher.machine.devices import Fd, FwCfg, Machine, Nic, Vnc
@@ -64,9 +65,14 @@ def monitor(machine: Machine) -> Iterator[Words]:
     if isinstance(machine.monitor, Fd):
         yield option("-chardev", "socket", {"id": "qmp", "fd": machine.monitor.number})
     else:
-        listen: Values = {"id": "qmp", "path": machine.monitor, "server": True, "wait": False}
-        yield option("-chardev", "socket", listen)
+        yield option("-chardev", "socket", listener("qmp", machine.monitor))
     yield option("-mon", "", {"chardev": "qmp", "mode": "control"})
+
+
+def listener(name: str, place: Fd | Path) -> Values:
+    """A socket that QEMU serves one client at a time on, whether there is one or not."""
+    at: Values = {"fd": place.number} if isinstance(place, Fd) else {"path": place}
+    return {"id": name, **at, "server": True, "wait": False}
 
 
 def console(machine: Machine) -> Iterator[Words]:
@@ -74,7 +80,7 @@ def console(machine: Machine) -> Iterator[Words]:
     log = machine.console_log
     if isinstance(log, Fd):
         yield option("-add-fd", "", {"fd": log.number, "set": CONSOLE_LOG_SET})
-    port: Values = {"id": "console", "path": machine.console, "server": True, "wait": False}
+    port = listener("console", machine.console)
     name = f"/dev/fdset/{CONSOLE_LOG_SET}" if isinstance(log, Fd) else log
     if name:
         port |= {"logfile": name, "logappend": True}
@@ -102,8 +108,7 @@ def helpers(machine: Machine) -> Iterator[Words]:
     yield option("-device", "virtio-rng-pci", {"rng": "rng0"})
     yield option("-device", "virtio-balloon-pci", {"free-page-reporting": True})
     yield option("-device", "virtio-serial-pci", {"id": "serial0"})
-    listen: Values = {"id": "agent", "path": machine.agent, "server": True, "wait": False}
-    yield option("-chardev", "socket", listen)
+    yield option("-chardev", "socket", listener("agent", machine.agent))
     # The name is the one that qemu-ga looks for in the guest.
     port = {"chardev": "agent", "name": "org.qemu.guest_agent.0"}
     yield option("-device", "virtserialport", port)

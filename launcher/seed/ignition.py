@@ -1,6 +1,7 @@
 """Ignition's config: one file, under the two names that Fedora CoreOS and Flatcar look for."""
 
 import json
+from pathlib import Path
 
 # The names in QEMU's firmware configuration (coreos/ignition: internal/providers/qemu; Flatcar's
 # build of it has its own). Nothing else reads them, so both are always there.
@@ -9,6 +10,11 @@ FW_CFG_NAMES = ("opt/com.coreos/config", "opt/org.flatcar-linux/config")
 # Linux reads such a file in pages, each time from its first byte on, one byte at a time: 256 KiB
 # take some 8 million exits to QEMU, which is 10 seconds; 1 MiB would be minutes.
 MAX_SIZE = 256 * 1024
+
+
+def path(run_dir: Path) -> Path:
+    """Where QEMU reads the config: what was checked, wherever the user has it, and readable."""
+    return run_dir / "ignition"
 
 
 def problem(data: bytes) -> str:

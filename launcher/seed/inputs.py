@@ -20,11 +20,11 @@ DEFAULTS = {field: row.default for field, row in rows().items()}
 
 class Inputs(NamedTuple):
     """`userdata`: the bytes as they are, None if there are none. `metadata`: checked, empty if
-    there is none. `ignition`: the file itself, wherever the setting pointed."""
+    there is none. `ignition`: the bytes as they are, None if there are none."""
 
     userdata: bytes | None
     metadata: Mapping[str, Json]
-    ignition: Path | None
+    ignition: bytes | None
 
     @property
     def wanted_uuid(self) -> str | None:
@@ -57,7 +57,7 @@ def read(settings: Settings) -> Inputs:
         raise InputMissing("; ".join(files.missing))
     if files.problems:
         raise SettingsError(files.problems)
-    return Inputs(userdata.data if userdata else None, values, config.path if config else None)
+    return Inputs(userdata.data if userdata else None, values, config.data if config else None)
 
 
 def _values(given: "_File", problems: list[str]) -> Mapping[str, Json]:
@@ -79,7 +79,6 @@ class _File(NamedTuple):
     """`named`: the setting and its value, as messages begin."""
 
     named: str
-    path: Path
     data: bytes
 
 
@@ -110,7 +109,7 @@ class _Files:
         if len(data) > limit:
             self.problems.append(f"{named} is too large; accepted: {limit // 1024} KiB or less")
             return None
-        return _File(named, inner, data)
+        return _File(named, data)
 
     def _locate(self, named: str, path: Path, needed: bool) -> Path | None:
         """A ConfigMap or Secret that is mounted whole is a folder with a file for each key."""

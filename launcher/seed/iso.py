@@ -11,6 +11,8 @@ import re
 from io import BytesIO
 from pathlib import Path
 
+from launcher.host import access
+from launcher.host.account import Account
 from launcher.host.errors import StorageError
 from launcher.seed.tree import Tree
 
@@ -45,8 +47,9 @@ def folders(tree: Tree) -> list[str]:
     return list(found)
 
 
-def reserve(path: Path, size: int) -> None:
-    """Make a new file of `size` zeros that only we may read, whatever was there before.
+def reserve(path: Path, size: int, account: Account | None = None) -> None:
+    """Make a new file of `size` zeros that only we and `account`, QEMU's user, may read, whatever
+    was there before.
 
     :raise StorageError: when it cannot be made.
     """
@@ -60,6 +63,7 @@ def reserve(path: Path, size: int) -> None:
             os.close(file)
     except OSError as err:
         raise StorageError(f"the config drive {path} cannot be made: {err.strerror}") from err
+    access.grant(path, account, access.READ)
 
 
 def write(tree: Tree, label: str, path: Path) -> None:

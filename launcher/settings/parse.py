@@ -102,6 +102,13 @@ def host_name(value: str) -> str:
     )
 
 
+def user(value: str) -> str:
+    """A name as useradd(8) allows it, or a number."""
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,30}[A-Za-z0-9_.$-]?|[0-9]{1,10}", value):
+        return value
+    raise ValueError("a user of the container by name or number, such as qemu or 107")
+
+
 def size(value: str) -> int:
     """Bytes. `4G`, `4Gi` and `4GiB` are the same: 4 × 2^30, as QEMU and qemu-img take them."""
     match = re.fullmatch(r"([0-9]{1,15})([KMGT]?)(i?B?)", value, IGNORE_CASE)

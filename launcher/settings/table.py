@@ -120,6 +120,15 @@ class Settings(NamedTuple):
         "chose and why.",
         default="auto",
     )
+    qemu_user: str | None = setting(
+        "VM",
+        "QEMU_USER",
+        parse.user,
+        "The user that QEMU and qemu-img run as, without any capability, when startvm is root: a "
+        "name or number of the container's /etc/passwd. What QEMU has to open is given to that "
+        "user's group.",
+        default_text="none, which is whoever startvm is; the container's image sets `qemu`",
+    )
     vm_ip: IPv4Address = setting(
         "Network",
         "VM_IP",

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from launcher.host import storage
 from launcher.host.process import Child, spawn
+from launcher.host.unix import listening
 from launcher.life.children import relay
 from launcher.life.monitor import MonitorLost, connect
 from launcher.machine import qemu
@@ -26,7 +28,16 @@ def qemu_img(*argv: str | Path) -> None:
     subprocess.run(["qemu-img", *argv], check=True, capture_output=True)
 
 
-def moved(machine: Machine, folder: Path, monitor: Fd, log: Fd) -> Machine:
+class Ends(NamedTuple):
+    """Descriptors of ours in the place of those that the machine names."""
+
+    monitor: Fd
+    log: Fd
+    console: Fd
+    agent: Fd
+
+
+def moved(machine: Machine, folder: Path, ends: Ends) -> Machine:
     """`machine` as it could be here: its files below `folder`, with something in them."""
 
     def move(path: Path) -> Path:
@@ -55,10 +66,10 @@ def moved(machine: Machine, folder: Path, monitor: Fd, log: Fd) -> Machine:
             RawDisk(full(each.path), block=False, direct=direct, aio=aio) for each in machine.disks
         ),
         seed=machine.seed._replace(path=full(machine.seed.path)) if machine.seed else None,
-        monitor=monitor,
-        console=move(machine.console),
-        console_log=log if isinstance(machine.console_log, Fd) else folder / "con,sole.log",
-        agent=move(machine.agent),
+        monitor=ends.monitor,
+        console=ends.console if isinstance(machine.console, Fd) else move(machine.console),
+        console_log=ends.log if isinstance(machine.console_log, Fd) else folder / "con,sole.log",
+        agent=ends.agent if isinstance(machine.agent, Fd) else move(machine.agent),
         vnc=vnc,
         fw_cfg=tuple(each._replace(path=full(each.path)) for each in machine.fw_cfg),
         arguments=(),
@@ -88,16 +99,18 @@ async def ask(child: Child, ours: socket.socket) -> tuple[str, set[str], tuple[s
 def test_qemu_takes_it(name: str, tmp_path: Path) -> None:
     ours, theirs = socket.socketpair()
     with ExitStack() as stack:
-        with theirs, (tmp_path / "log").open("ab") as log:
-            monitor = Fd(theirs.fileno())
-            machine = moved(MACHINES[name], tmp_path, monitor, Fd(log.fileno()))
-            argv = without_tap(qemu.argv(machine))
-            passed = [theirs.fileno(), log.fileno()]
+        console, agent = (
+            stack.enter_context(listening(tmp_path / each)) for each in ("console", "agent")
+        )
+        with theirs, console, agent, (tmp_path / "log").open("ab") as log:
+            ends = Ends(*(Fd(each.fileno()) for each in (theirs, log, console, agent)))
+            argv = without_tap(qemu.argv(moved(MACHINES[name], tmp_path, ends)))
+            passed = [each.number for each in ends]
             child = stack.enter_context(spawn("qemu", argv, pass_fds=passed, capture_stderr=True))
         status, nodes, words = asyncio.run(ask(child, ours))
         assert child.stop(grace=10) == 0
     # It says nothing: an option that is about to be withdrawn would be warned of.
     assert words == ()
     assert status == "prelaunch"
-    drives = {"base", "pet", *(f"disk{number}" for number in range(len(machine.disks)))}
-    assert drives | ({"seed"} if machine.seed else set()) <= nodes
+    drives = {"base", "pet", *(f"disk{number}" for number in range(len(MACHINES[name].disks)))}
+    assert drives | ({"seed"} if MACHINES[name].seed else set()) <= nodes

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from tests.pods import container
-from tests.pods.container import volume
+from tests.pods.container import Rights, volume
 from tests.pods.run import End
 from tests.pods.vm import Pod
 from tests.storage.http_server import Hold, Reply, Server
@@ -132,13 +132,13 @@ def test_addresses_that_the_pod_uses(idle: Pod) -> None:
 
 
 def test_the_capability_that_it_needs_is_named(idle: Pod) -> None:
-    idle.capabilities = container.DEFAULT_CAPABILITIES
+    idle.rights = Rights(container.DEFAULT_CAPABILITIES)
     refused(idle, 77, "the container needs the capability NET_ADMIN")
 
 
 def test_without_a_way_to_the_tun_device(idle: Pod) -> None:
     """Runtimes make no node for it; Berth does, for which it needs another capability."""
-    idle.capabilities = [each for each in container.CAPABILITIES if each != "mknod"]
+    idle.rights = Rights([each for each in container.CAPABILITIES if each != "mknod"])
     refused(
         idle,
         77,

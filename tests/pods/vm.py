@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.pods import container
+from tests.pods.container import ORDINARY, Rights
 from tests.pods.output import Output
 from tests.pods.run import END_PATIENCE, Run
 from tests.pods.shapes import Site
@@ -25,7 +26,8 @@ BOOT_PATIENCE = 180.0
 @dataclass
 class Pod:
     """`settings` are what startvm gets in its environment; `image` is the guest's; `devices` are
-    those of this machine that the container has besides what every container has.
+    those of this machine that the container has besides what every container has. `open` makes the
+    folder a volume that other users than root can reach.
 
     The volumes are folders in `folder`: shared, pet, volumes, disks, and run.
     """
@@ -36,8 +38,9 @@ class Pod:
     image: Path
     name: str = "web-3"
     settings: dict[str, str] = field(default_factory=dict)
-    capabilities: Collection[str] = container.CAPABILITIES
+    rights: Rights = ORDINARY
     devices: Collection[str] = ()
+    open: bool = False
     runs: list[Run] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -85,7 +88,14 @@ class Pod:
         return {"PATH": os.environ["PATH"], **given, **self.settings}
 
     def command(self, *argv: str) -> list[str]:
-        return container.command(self.site.pod, self.name, argv, self.capabilities, self.devices)
+        return container.command(
+            self.site.pod,
+            self.name,
+            argv,
+            self.rights,
+            self.devices,
+            [self.folder] if self.open else [],
+        )
 
     def start(self, *arguments: str, **settings: str) -> Run:
         """Start the container. `settings` are for this run only."""

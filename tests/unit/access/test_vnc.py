@@ -1,7 +1,5 @@
 """Where the screen is shown, and the password's way to QEMU."""
 
-import os
-import stat
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -72,31 +70,3 @@ def test_password_file_that_is_not_there(tmp_path: Path) -> None:
         vnc.read_password(tmp_path / "missing")
     with pytest.raises(InputMissing, match="Is a directory"):
         vnc.read_password(tmp_path)
-
-
-def mode(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode)
-
-
-def test_password_is_written_for_root_alone(tmp_path: Path) -> None:
-    before = os.umask(0)
-    try:
-        vnc.write_password(b"secret", tmp_path)
-    finally:
-        os.umask(before)
-    path = vnc.password_path(tmp_path)
-    assert path.read_bytes() == b"secret"
-    assert mode(path) == 0o600
-
-
-def test_password_is_not_written_into_what_is_there(tmp_path: Path) -> None:
-    # A container that is started again finds the last run's file, or somebody's link.
-    path, other = vnc.password_path(tmp_path), tmp_path / "other"
-    other.write_bytes(b"other")
-    other.chmod(0o644)
-    path.symlink_to(other)
-    vnc.write_password(b"secret", tmp_path)
-    assert other.read_bytes() == b"other"
-    assert (path.read_bytes(), mode(path)) == (b"secret", 0o600)
-    vnc.write_password(b"new", tmp_path)
-    assert path.read_bytes() == b"new"

@@ -21,9 +21,9 @@ DEFAULT = Machine(
     pet=PET,
     nic=Nic(mac="06:fe:12:34:56:78", mtu=1450, tap=Fd(5)),
     monitor=Fd(4),
-    console=RUN / "console.sock",
+    console=Fd(8),
     console_log=Fd(6),
-    agent=RUN / "agent.sock",
+    agent=Fd(9),
     seed=Seed(RUN / "seed.iso", "virtio"),
     vnc=Vnc(SCREENS),
 )
@@ -34,7 +34,9 @@ MACHINES: dict[str, Machine] = {
     "planned": DEFAULT._replace(
         nic=DEFAULT.nic._replace(tap="vm0"),
         monitor=RUN / "qmp.sock",
+        console=RUN / "console.sock",
         console_log=Path("/dev/stdout"),
+        agent=RUN / "agent.sock",
     ),
     "seed-sata": DEFAULT._replace(seed=Seed(RUN / "seed.iso", "sata")),
     "seed-scsi": DEFAULT._replace(seed=Seed(RUN / "seed.iso", "scsi")),

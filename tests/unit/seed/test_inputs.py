@@ -91,11 +91,11 @@ def test_cloud_config_takes_the_place_of_userdata(tmp_path: Path) -> None:
     assert read(tmp_path, CLOUD_CONFIG_FILE=tmp_path / "cloud").userdata == b"#cloud-config\n"
 
 
-def test_ignition_is_the_file_itself(tmp_path: Path) -> None:
+def test_ignition_is_passed_on_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "config").mkdir()
     (tmp_path / "config/config").write_bytes(IGNITION)
     found = read(tmp_path, IGNITION_CONFIG_FILE=tmp_path / "config").ignition
-    assert found == tmp_path / "config/config"
+    assert found == IGNITION
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ WRONG = {
     "CONFIG_DRIVE": "floppy",
     "CONFIG_DRIVE_BUS": "usb",
     "VNC_PASSWORD_FILE": "password",
+    "QEMU_USER": "q e",
     "STOP_TIMEOUT": "1",
     "ON_POWEROFF": "halt",
     "ON_CRASH": "halt",

@@ -25,6 +25,7 @@ VALUES = {
     "VM_MEMORY": ["64M", "1G", "1536M", "2T", "100000000"],
     "VM_DISK_SIZE": ["1", "512", "1M", "1000G", "4T"],
     "ACCEL": ["auto", "kvm", "tcg"],
+    "QEMU_USER": ["qemu", "107", "_q-1.x$"],
     "VM_IP": ["192.168.254.2"],
     "VM_GW": ["192.168.254.1"],
     "NO_DHCP": ["yes", "no"],
