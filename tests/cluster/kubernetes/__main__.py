@@ -1,0 +1,96 @@
+"""``python -m tests.cluster.kubernetes up | down | status [NAME]``, and kubectl and helm on it."""
+
+import os
+import sys
+
+from tests.cluster import programs
+from tests.cluster.kubernetes import cluster, place
+from tests.cluster.kubernetes.cluster import DEFAULT, Cluster
+from tests.cluster.kubernetes.errors import ClusterError
+from tests.cluster.programs.build import BuildError
+
+USAGE = """\
+./dev cluster [up | down | status] [NAME]
+./dev cluster [kubectl | helm] ARGUMENT..."""
+
+READY = """
+Two nodes: node0, and node1 whose pods have a /32 and the gateway 169.254.1.1, as Calico's have.
+Pods' addresses lead there from this machine; {www} is served at {url}
+
+  use it    export KUBECONFIG={kubeconfig}
+            ./dev cluster kubectl get nodes        ./dev cluster helm list
+  or put    {bin}
+            into PATH
+  logs      {logs}
+  end it    ./dev cluster down{name}
+"""
+
+
+def up(name: str) -> None:
+    if (here := cluster.find(name)) and not here.missing():
+        say(f"the cluster {name} runs already; `./dev cluster down` ends it")
+    else:
+        if here:
+            say(f"of the cluster {name} there is no {', '.join(sorted(here.missing()))}; anew:")
+        say(f"starting a Kubernetes with two nodes, {name}")
+        here = cluster.up(name)
+    paths = [str(programs.find(program).parent) for program in ("helm", "kubectl")]
+    print(
+        READY.format(
+            www=here.www,
+            url=here.url(""),
+            kubeconfig=here.kubeconfig,
+            bin=":".join(paths),
+            logs=here.place.logs,
+            name="" if name == DEFAULT else f" {name}",
+        )
+    )
+
+
+def down(name: str) -> None:
+    cluster.down(name)
+    say(f"the cluster {name} is gone, with all that was in it")
+
+
+def status() -> int:
+    """One line for each cluster; 0 if there is one and all are well."""
+    states = {name: Cluster(found).missing() for name, found in place.existing().items()}
+    for name, missing in states.items():
+        print(f"{name}: {'no ' + ', '.join(sorted(missing)) if missing else 'well'}")
+    if not states:
+        print("no cluster (./dev cluster up)")
+    return 0 if states and not any(states.values()) else 1
+
+
+def become(program: str, arguments: list[str]) -> None:
+    """Go on as kubectl or helm, on the cluster that KUBECONFIG names or the default one."""
+    environment = dict(os.environ)
+    environment.setdefault("KUBECONFIG", str(place.Place(DEFAULT, 0).kubeconfig))
+    os.execve(programs.find(program), [program, *arguments], environment)
+
+
+def say(text: str) -> None:
+    print(f"== {text}", file=sys.stderr, flush=True)
+
+
+def main(words: list[str]) -> int:
+    try:
+        match words:
+            case ["up", *names] if len(names) <= 1:
+                up(*(names or [DEFAULT]))
+            case ["down", *names] if len(names) <= 1:
+                down(*(names or [DEFAULT]))
+            case ["status"]:
+                return status()
+            case ["kubectl" | "helm" as program, *arguments]:
+                become(program, arguments)
+            case _:
+                print(USAGE, file=sys.stderr)
+                return 2
+    except (ClusterError, BuildError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+sys.exit(main(sys.argv[1:]))
