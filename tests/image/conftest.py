@@ -1,0 +1,69 @@
+"""The image, what is in it, and a host with podman to run it on."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from tests.containers import contents, image
+from tests.containers.contents import Contents
+from tests.containers.host import Host, host
+
+# What was measured on the way: a line for each, shown at the end.
+MEASURED = pytest.StashKey[list[str]]()
+
+Once = Callable[..., "CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def archive() -> Path:
+    return image.archive()
+
+
+@pytest.fixture(scope="session")
+def inside(archive: Path) -> Contents:
+    return contents.read(archive)
+
+
+@pytest.fixture(scope="session")
+def reference() -> str:
+    """The image in podman's storage, by an id that is this image's for ever."""
+    return image.loaded()
+
+
+@pytest.fixture(scope="session")
+def machine() -> Iterator[Host]:
+    with host() as made:
+        yield made
+
+
+@pytest.fixture
+def once(machine: Host, reference: str) -> Once:
+    """Run the image with some arguments and nothing else, to its end.
+
+    >>> once("bash", "-c", "id qemu", options=["--network=none"])
+    """
+
+    def run(*arguments: str, options: tuple[str, ...] = ()) -> "CompletedProcess[str]":
+        return machine.run("podman", "run", "--rm", *options, reference, *arguments, check=False)
+
+    return run
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    return request.config.stash[MEASURED].append
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[MEASURED] = []
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if lines := config.stash[MEASURED]:
+        terminalreporter.section("measured")
+        for line in lines:
+            terminalreporter.write_line(line)
