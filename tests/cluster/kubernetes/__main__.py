@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 from tests.cluster import programs
 from tests.cluster.kubernetes import cluster, place
@@ -63,9 +64,16 @@ def status() -> int:
 
 
 def become(program: str, arguments: list[str]) -> None:
-    """Go on as kubectl or helm, on the cluster that KUBECONFIG names or the default one."""
-    environment = dict(os.environ)
-    environment.setdefault("KUBECONFIG", str(place.Place(DEFAULT, 0).kubeconfig))
+    """Go on as kubectl or helm, on the one of these clusters that KUBECONFIG names, or the default.
+
+    Never on another one: it would be a surprise.
+    """
+    config = Path(os.environ.get("KUBECONFIG", ""))
+    if not config.is_relative_to(place.ROOT):
+        config = place.Place(DEFAULT, 0).kubeconfig
+    if not config.exists():
+        raise ClusterError(f"there is no {config}; `./dev cluster up` makes the cluster")
+    environment = {**os.environ, "KUBECONFIG": str(config)}
     os.execve(programs.find(program), [program, *arguments], environment)
 
 

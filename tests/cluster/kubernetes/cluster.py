@@ -20,6 +20,7 @@ from tests.cluster.kubernetes import (
     node,
     place,
     processes,
+    tools_image,
 )
 from tests.cluster.kubernetes.errors import ClusterError, wait_for
 from tests.cluster.kubernetes.place import NodePlace, Place
@@ -162,6 +163,7 @@ def _make(ours: Place) -> None:
     host_network.make(ours)
     credentials.make(ours)
     control_plane.start_www(ours)
+    tools_image.write(ours.folder / "tools.tar")
     _all_at_once(
         partial(control_plane.start_api, ours),
         *(partial(node.start, ours, each) for each in ours.nodes),

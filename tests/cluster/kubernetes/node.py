@@ -11,7 +11,14 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.cluster.kubernetes import cgroups, credentials, images, pod_network, processes
+from tests.cluster.kubernetes import (
+    cgroups,
+    credentials,
+    images,
+    pod_network,
+    processes,
+    tools_image,
+)
 from tests.cluster.kubernetes.errors import ClusterError, wait_for
 from tests.cluster.kubernetes.place import DNS_SERVICE, DOMAIN, NodePlace, Place
 from tests.cluster.programs import find
@@ -46,7 +53,7 @@ SOCKET = "/run/containerd/containerd.sock"
 
 
 def start(place: Place, node: NodePlace) -> None:
-    """Start the node up to containerd, with its images."""
+    """Start the node up to containerd, and load what tools_image.write() has written."""
     node.folder.mkdir()
     (node.folder / "resolv.conf").write_text(f"nameserver {place.host}\n")
     init = _start_init(place, node)
@@ -72,7 +79,7 @@ def start(place: Place, node: NodePlace) -> None:
     )
     socket = Path(f"/proc/{init}/root{SOCKET}")
     wait_for(f"{node.name}'s containerd", lambda: _alive(pid, "containerd") and socket.exists(), 60)
-    images.load(enter(init), images.pause(node.folder))
+    images.load(enter(init), place.folder / "tools.tar")
 
 
 def start_kubelet(place: Place, node: NodePlace) -> None:
@@ -172,7 +179,7 @@ version = 3
 path = "{node.folder}/opt"
 
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
-sandbox = "{images.PAUSE}"
+sandbox = "{tools_image.PAUSE}"
 
 [plugins.'io.containerd.cri.v1.runtime']
 # Lowering it takes a right that root of a container has not.

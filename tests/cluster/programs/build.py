@@ -120,6 +120,8 @@ def _environment(work: Path, bin_folder: Path) -> dict[str, str]:
         "GOBIN": os.fspath(bin_folder),
         "GOCACHE": os.environ.get("GOCACHE") or os.fspath(work / "cache"),
         "GOMODCACHE": os.environ.get("GOMODCACHE") or os.fspath(work / "modules"),
+        # Debian's Go would not fetch a newer one that go.mod asks for, unless it is told to.
+        "GOTOOLCHAIN": os.environ.get("GOTOOLCHAIN") or "auto",
         # Not the machine's settings: what is built must not depend on whose machine it is.
         "GOFLAGS": "-trimpath -mod=readonly -modcacherw -buildvcs=false",
         "GOWORK": "off",
