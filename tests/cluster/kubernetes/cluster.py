@@ -85,10 +85,20 @@ class Cluster:
     def publish(self, file: Path, name: str = "") -> str:
         """Serve a copy of a file; returns its address."""
         name = name or file.name
-        new = self.www / f".{name}.new"
-        shutil.copyfile(file, new)
+        shutil.copyfile(file, new := self._new(name))
         new.rename(self.www / name)
         return self.url(name)
+
+    def write(self, name: str, content: bytes) -> str:
+        """Serve these bytes; returns their address."""
+        (new := self._new(name)).write_bytes(content)
+        new.rename(self.www / name)
+        return self.url(name)
+
+    def _new(self, name: str) -> Path:
+        place = self.www / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return place.with_name(f".{place.name}.new")
 
     def environment(self) -> dict[str, str]:
         """For programs that a user would run: helm and kubectl in PATH, and KUBECONFIG."""
@@ -101,8 +111,15 @@ class Cluster:
 
         :raise ClusterError: when containerd does not take it.
         """
+        status = archive.stat()
+        loaded = f"{archive} {status.st_size} {status.st_mtime_ns}"
+        record = self.place.folder / "loaded"
+        # Only the last one: another archive may have brought another image of the same name.
+        if record.exists() and record.read_text() == loaded:
+            return
         enter = [node.enter(node.find_init(self.place, each)) for each in self.nodes]
         _all_at_once(*(partial(images.load, words, archive) for words in enter))
+        record.write_text(loaded)
 
     def missing(self) -> set[str]:
         """What should run and does not; empty for a cluster that is well."""
