@@ -1,7 +1,7 @@
 """`helm test`: connect to the VMs as their clients do, by the names of their pods.
 
-Arguments: seconds to try for, then one `host:port:greeting` for each thing to reach. The greeting is
-what the other side has to say first; it may be empty.
+Arguments: seconds to try for, then one `host:port:greeting` for each thing to reach. The greeting
+is what the other side has to say first; it may be empty.
 """
 
 import socket

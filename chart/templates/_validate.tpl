@@ -46,7 +46,8 @@
 
 {{- define "berth.guestProblems" -}}
 {{- $own := include "berth.hasOwnUserdata" . -}}
-{{- if not (or (include "berth.keys" . | trim) .Values.userdata $own) }}
+{{- /* Without a config drive the image has its own users, and a key would not get there. */ -}}
+{{- if not (or (include "berth.keys" . | trim) .Values.userdata $own (eq .Values.configDrive.type "none")) }}
 - sshKey is empty and there is no userdata, so nobody could log in; set sshKey to a public key (--set-file sshKey=$HOME/.ssh/id_ed25519.pub), or userdata to what the guest needs
 {{- end }}
 {{- range include "berth.keys" . | fromYamlArray }}

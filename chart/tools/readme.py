@@ -28,7 +28,8 @@ def tables(values: list[Value]) -> str:
 
 
 def _row(value: Value) -> str:
-    return f"| `{value.name}` | {_default(value)} | {_cell(value.meaning)} |\n"
+    star = " *" if value.is_release else ""
+    return f"| `{value.name}`{star} | {_default(value)} | {_cell(value.meaning)} |\n"
 
 
 def _default(value: Value) -> str:

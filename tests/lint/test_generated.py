@@ -4,10 +4,13 @@ from collections.abc import Callable
 
 import pytest
 
+from chart.tools import readme, schema
 from launcher.settings import reference
 from tests.lint.sources import ROOT
 
 PAGES: dict[str, Callable[[], str]] = {
+    "chart/README.md": readme.text,
+    "chart/values.schema.json": schema.text,
     "docs/settings.md": reference.markdown,
 }
 

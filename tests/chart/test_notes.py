@@ -1,0 +1,65 @@
+"""What people read after `helm install`."""
+
+import re
+
+from tests.chart.helm import KEY, NEWEST
+from tests.chart.scenarios import ONE_VOLUME, RESTRICTED, SEVERAL
+from tests.conftest import Golden
+
+PUBLIC = {"sshKey": KEY}
+
+
+def test_default(golden: Golden) -> None:
+    golden("chart/default.notes", NEWEST.notes(PUBLIC))
+
+
+def test_several_in_a_namespace(golden: Golden) -> None:
+    golden("chart/several.notes", NEWEST.notes(SEVERAL, release="farm", namespace="vms"))
+
+
+def test_restricted_says_what_comes_in() -> None:
+    assert "comes in   tcp::22-:22, tcp::8080-:8080; nothing else" in NEWEST.notes(RESTRICTED)
+
+
+def test_emulation_is_told_with_the_line_that_ends_it() -> None:
+    line = "helm -n vms upgrade web CHART --reuse-values --set kvm=privileged"
+    assert line in NEWEST.notes(PUBLIC, namespace="vms")
+    off = NEWEST.notes({**PUBLIC, "kvm": "off"})
+    assert "NO HARDWARE VIRTUALISATION for web: kvm is off" in off
+    assert "NO HARDWARE" not in NEWEST.notes({**PUBLIC, "kvm": "squat.ai/kvm"})
+
+
+def test_one_node_is_told_only_where_it_is_so() -> None:
+    several = {**PUBLIC, "replicas": 2}
+    assert "shared.accessMode: ReadWriteMany" in NEWEST.notes(several)
+    for other in (
+        PUBLIC,
+        {**several, "shared": {"accessMode": "ReadWriteMany"}},
+        {**several, "shared": {"enabled": False}},
+        {**several, "shared": {"existingClaim": "mine"}},
+    ):
+        assert "one node" not in NEWEST.notes(other)
+
+
+def test_unchecked_image_and_open_screen_are_told() -> None:
+    source = {**PUBLIC, "image": {"source": "http://images.example/a.img"}}
+    assert "The image of web is used unchecked" in NEWEST.notes(source)
+    assert "unchecked" not in NEWEST.notes(PUBLIC)
+    assert "no password" in NEWEST.notes({**PUBLIC, "vnc": {"open": True}})
+    assert "no password" not in NEWEST.notes(PUBLIC)
+
+
+def test_screen_is_not_told_where_there_is_none() -> None:
+    assert "5900" not in NEWEST.notes(ONE_VOLUME)
+
+
+def test_what_stays_is_told() -> None:
+    assert "keeps the images and the VMs' disks" in NEWEST.notes(PUBLIC)
+    assert "keeps the VMs' disks" in NEWEST.notes(ONE_VOLUME)
+    nothing = {**PUBLIC, "shared": {"existingClaim": "a"}, "pet": {"whenDeleted": "Delete"}}
+    assert "uninstall" not in NEWEST.notes(nothing)
+
+
+def test_no_placeholder_is_left() -> None:
+    for values in (PUBLIC, SEVERAL, RESTRICTED):
+        assert not re.search(r"<no value>|%!|nil", NEWEST.notes(values))

@@ -1,0 +1,208 @@
+"""Values that do not fit together: each message, and all of them at once."""
+
+from typing import Any
+
+import pytest
+
+from tests.chart.helm import KEY, NEWEST, OLDEST, Helm
+
+PUBLIC = {"sshKey": KEY}
+
+PROBLEMS: list[tuple[dict[str, Any], str]] = [
+    (
+        {},
+        "sshKey is empty and there is no userdata, so nobody could log in; set sshKey to a public "
+        "key (--set-file sshKey=$HOME/.ssh/id_ed25519.pub), or userdata to what the guest needs",
+    ),
+    (
+        {"sshKey": "-----BEGIN OPENSSH PRIVATE KEY-----"},
+        "sshKey is a private key; set it to the public one, whose file ends in .pub",
+    ),
+    (
+        {"userdata": "#!", "userdataFrom": {"secret": "mine"}},
+        "userdata and userdataFrom are both set; keep one of them",
+    ),
+    (
+        {"userdataFrom": {"secret": "mine", "configMap": "mine"}},
+        "userdataFrom.configMap and userdataFrom.secret are both set; keep one of them",
+    ),
+    (
+        {**PUBLIC, "metadata": {"a": 1}, "metadataFrom": {"secret": "mine"}},
+        "metadata and metadataFrom are both set; keep one of them",
+    ),
+    (
+        {**PUBLIC, "metadataFrom": {"secret": "mine", "configMap": "mine"}},
+        "metadataFrom.configMap and metadataFrom.secret are both set; keep one of them",
+    ),
+    (
+        {**PUBLIC, "image": {"target": "base.qcow2", "checksum": "sha256:00"}},
+        "image.checksum is set without image.source: there is nothing to check",
+    ),
+    (
+        {**PUBLIC, "configDrive": {"type": "ignition"}},
+        "configDrive.type is ignition, but there is no userdata; set it to an Ignition config",
+    ),
+    (
+        {**PUBLIC, "vnc": {"open": True, "existingSecret": "mine"}},
+        "vnc.open is true and vnc.existingSecret is mine; keep one of them",
+    ),
+    (
+        {**PUBLIC, "vnc": {"enabled": False, "open": True}},
+        "vnc.enabled is false, so vnc.open and vnc.existingSecret have no meaning; leave them out",
+    ),
+    (
+        {**PUBLIC, "network": {"hostfwd": ["tcp::22-:22"]}},
+        "network.hostfwd is for network.mode user; with nat every port leads to the VM",
+    ),
+    (
+        {**PUBLIC, "network": {"mode": "user", "podPorts": ["tcp/1"]}},
+        "network.podPorts is for network.mode nat; with user only what network.hostfwd says leads "
+        "to the VM",
+    ),
+    (
+        {**PUBLIC, "network": {"vmIP": "10.0.0.2"}},
+        "network.vmIP and network.vmGateway are the two hosts of one /30; set both or neither",
+    ),
+    (
+        {**PUBLIC, "probes": {"readiness": {"port": 22, "agent": True}}},
+        "probes.readiness.port and probes.readiness.agent are both set; keep one of them",
+    ),
+    (
+        {**PUBLIC, "probes": {"readiness": {"port": 5900}}},
+        "probes.readiness.port is 5900, which is VNC's and no port of the VM",
+    ),
+    (
+        {**PUBLIC, "probes": {"readiness": {"port": 80}}, "network": {"mode": "user"}},
+        "probes.readiness.port is 80, which network.hostfwd does not let in (tcp::22-:22)",
+    ),
+    (
+        {**PUBLIC, "service": {"ports": {"http": {"port": 80, "nodePort": 30080}}}},
+        "service.ports.http has a nodePort, but service.type is ClusterIP; accepted: NodePort or "
+        "LoadBalancer",
+    ),
+    (
+        {
+            **PUBLIC,
+            "securityLevel": "restricted",
+            "service": {"ports": {"sig": {"port": 1, "protocol": "SCTP"}}},
+        },
+        "service.ports.sig is SCTP, which network.mode user cannot forward",
+    ),
+    (
+        {**PUBLIC, "securityLevel": "restricted", "network": {"mode": "nat"}},
+        "securityLevel is restricted and network.mode nat, which needs the capability NET_ADMIN; "
+        "leave network.mode out",
+    ),
+    (
+        {**PUBLIC, "securityLevel": "restricted", "kvm": "privileged"},
+        "securityLevel is restricted and kvm privileged; name a device-plugin resource as kvm, or "
+        "set it to off",
+    ),
+    ({**PUBLIC, "vm": {"memory": "63Mi"}}, "vm.memory is 63Mi; accepted: 64Mi or more"),
+    (
+        {**PUBLIC, "vm": {"diskSize": ""}},
+        "vm.diskSize and pet.size are both empty; without a vm.diskSize set pet.size to what the "
+        "image's disk needs",
+    ),
+    (
+        {**PUBLIC, "pet": {"size": "10G"}},
+        "pet.size is 10G, less than the disk of 10Gi that is kept on it (vm.diskSize)",
+    ),
+    (
+        {**PUBLIC, "resources": {"limits": {"memory": "1Gi"}}},
+        "resources.limits.memory is 1Gi, less than the 1298Mi that a VM with vm.memory 1Gi needs; "
+        "leave it out, or lower vm.memory",
+    ),
+    (
+        {**PUBLIC, "extraDisks": {"data": {}}},
+        "extraDisks.data needs either size, for a claim of its own, or claimName, for one that is "
+        "there",
+    ),
+    (
+        {**PUBLIC, "extraDisks": {"data": {"size": "1Gi", "file": "disk.img"}}},
+        "extraDisks.data.file is for a claim that is there (claimName)",
+    ),
+    (
+        {**PUBLIC, "extraDisks": {"data": {"claimName": "mine", "className": "fast"}}},
+        "extraDisks.data.className is for a claim of its own (size)",
+    ),
+    (
+        {**PUBLIC, "replicas": 2, "extraDisks": {"data": {"claimName": "mine"}}},
+        "extraDisks.data.claimName is one disk, and replicas is 2: two VMs that write to one disk "
+        "destroy it",
+    ),
+    (
+        {**PUBLIC, "extraEnv": [{"name": "VM_CPUS", "value": "2"}]},
+        "extraEnv sets VM_CPUS, which the chart sets from a value of its own",
+    ),
+    (
+        {**PUBLIC, "extraVolumes": [{"name": "pet", "emptyDir": {}}]},
+        "extraVolumes has pet, which is a volume of the chart's own; choose another name",
+    ),
+    (
+        {**PUBLIC, "extraVolumeMounts": [{"name": "mine", "mountPath": "/shared/"}]},
+        "extraVolumeMounts mounts mine at /shared/, where the chart mounts a volume of its own",
+    ),
+    (
+        {**PUBLIC, "shared": {"enabled": False, "existingClaim": "mine"}},
+        "shared.existingClaim is mine, but shared.enabled is false; keep one of them",
+    ),
+    (
+        {**PUBLIC, "vms": {"a": {}, "a-ports": {}}},
+        "vms.a-ports is the name that the Service of vms.a has; choose another one",
+    ),
+    (
+        {**PUBLIC, "fullnameOverride": "a" * 53},
+        f"the VM would be named {'a' * 53}, 53 characters; accepted: 52 or less (hint: "
+        "fullnameOverride, or a shorter release name)",
+    ),
+    (
+        {**PUBLIC, "fullnameOverride": "4ever"},
+        "the VM would be named 4ever; accepted: lower-case letters, digits and hyphens, and a "
+        "letter first, since it is a host name (hint: fullnameOverride)",
+    ),
+]
+
+
+@pytest.mark.parametrize("helm", [NEWEST, OLDEST], ids=lambda helm: helm.name)
+@pytest.mark.parametrize(("values", "problem"), PROBLEMS, ids=[str(each) for each, _ in PROBLEMS])
+def test_problem(helm: Helm, values: dict[str, Any], problem: str) -> None:
+    assert helm.refusal(values) == [f"- {problem}"]
+
+
+def test_all_problems_at_once() -> None:
+    values = {
+        "vm": {"memory": "10Mi"},
+        "vms": {"one": {}, "two": {"sshKey": KEY, "vnc": {"enabled": False, "open": True}}},
+    }
+    assert [problem.partition(";")[0] for problem in NEWEST.refusal(values)] == [
+        "- vms.one: sshKey is empty and there is no userdata, so nobody could log in",
+        "- vms.one: vm.memory is 10Mi",
+        "- vms.two: vnc.enabled is false, so vnc.open and vnc.existingSecret have no meaning",
+        "- vms.two: vm.memory is 10Mi",
+    ]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"userdata": "#!/bin/sh\n"},
+        {"configDrive": {"type": "none"}},
+        {**PUBLIC, "image": {"target": "base.qcow2"}},
+        {**PUBLIC, "vm": {"diskSize": ""}, "pet": {"size": "1Gi"}},
+        {**PUBLIC, "pet": {"size": "10Gi"}},
+        {**PUBLIC, "resources": {"limits": {"memory": "1298Mi"}}},
+        {**PUBLIC, "resources": {"limits": {"memory": 1361051648}}},
+        {**PUBLIC, "probes": {"readiness": {"port": 5900}}, "vnc": {"enabled": False}},
+        {
+            **PUBLIC,
+            "probes": {"readiness": {"port": 80}},
+            "network": {"mode": "user", "hostfwd": ["tcp::80-:80"]},
+        },
+        {**PUBLIC, "vms": {"a": {}, "b-ports": {}}},
+    ],
+    ids=str,
+)
+def test_no_problem(values: dict[str, Any]) -> None:
+    # What is next to a problem.
+    assert NEWEST.template(values).of_kind("StatefulSet")

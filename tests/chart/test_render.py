@@ -1,0 +1,140 @@
+"""What comes of values, as whole texts and in what must never be otherwise."""
+
+import pytest
+
+from tests.chart.helm import KEY, NEWEST, OLDEST, defaults
+from tests.chart.scenarios import SCENARIOS
+from tests.conftest import Golden
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_scenario(name: str, golden: Golden) -> None:
+    golden(f"chart/{name}.yaml", NEWEST.template(SCENARIOS[name]).text)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_oldest_helm_renders_the_same(name: str) -> None:
+    assert OLDEST.template(SCENARIOS[name]).objects == NEWEST.template(SCENARIOS[name]).objects
+
+
+def test_no_line_is_empty_or_ends_in_spaces() -> None:
+    # Helm itself ends a document with one, and in the program of `helm test` they mean something.
+    documents = [each.rstrip("\n") for each in defaults().text.split("\n---\n")]
+    lines = [line for text in documents if "kind: Pod\n" not in text for line in text.split("\n")]
+    assert [line for line in lines if line != line.rstrip() or not line] == []
+
+
+def test_nothing_is_privileged_by_default() -> None:
+    pod, container = defaults().pod(), defaults().container()
+    assert container["securityContext"]["capabilities"]["drop"] == ["ALL"]
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert "privileged" not in container["securityContext"]
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+    assert not [each for each in pod["volumes"] if "hostPath" in each]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["enableServiceLinks"] is False
+
+
+def test_restricted_has_no_right_at_all() -> None:
+    rendered = NEWEST.template({"sshKey": KEY, "securityLevel": "restricted"})
+    assert rendered.container()["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    context = rendered.pod()["securityContext"]
+    assert (context["runAsNonRoot"], context["runAsUser"]) == (True, 107)
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert rendered.environment()["NETWORK"] == "user"
+
+
+def test_user_network_needs_no_network_admin() -> None:
+    rendered = NEWEST.template({"sshKey": KEY, "network": {"mode": "user"}})
+    added = rendered.container()["securityContext"]["capabilities"]["add"]
+    assert not {"NET_ADMIN", "MKNOD"} & set(added)
+    assert "SETUID" in added
+
+
+def test_stop_timeout_is_the_grace_period() -> None:
+    rendered = NEWEST.template({"sshKey": KEY, "stopTimeout": 77})
+    assert rendered.pod()["terminationGracePeriodSeconds"] == 77
+    assert rendered.environment()["STOP_TIMEOUT"] == "77"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sshKey": f"{KEY}\n{KEY}"},
+        {"userdata": "#cloud-config\n"},
+        {"metadata": {"hostname": "other"}},
+        {"vms": {"web": {"userdata": "#cloud-config\n"}}},
+    ],
+    ids=str,
+)
+def test_what_the_guest_learns_restarts_it(change: dict[str, object]) -> None:
+    def checksum(values: dict[str, object]) -> str:
+        template = NEWEST.template(values).one("StatefulSet")["spec"]["template"]
+        return str(template["metadata"]["annotations"]["checksum/guest"])
+
+    same = {"sshKey": KEY, "replicas": 2}
+    assert checksum(same) == checksum({"sshKey": KEY}) != checksum({**same, **change})
+
+
+def test_scaling_changes_nothing_of_the_pods() -> None:
+    # Or it would restart the VMs that are there.
+    one, three = ({"sshKey": KEY, "replicas": count} for count in (1, 3))
+    assert NEWEST.template(one).pod() == NEWEST.template(three).pod()
+
+
+@pytest.mark.parametrize("change", [{"labels": {"a": "b"}}, {"annotations": {"a": "b"}}], ids=str)
+def test_claims_and_selector_stay_when_labels_change(change: dict[str, object]) -> None:
+    # Kubernetes refuses an upgrade that changes them.
+    before, after = (
+        NEWEST.template({"sshKey": KEY, **more}).one("StatefulSet")["spec"] for more in ({}, change)
+    )
+    for fixed in ("volumeClaimTemplates", "selector", "serviceName", "podManagementPolicy"):
+        assert before[fixed] == after[fixed]
+    assert "0.1.0" not in str(before["volumeClaimTemplates"]) + str(before["selector"])
+
+
+@pytest.mark.parametrize(
+    ("class_name", "rendered"), [("", None), ("-", ""), ("fast", "fast")], ids=str
+)
+def test_class_name(class_name: str, rendered: str | None) -> None:
+    made = NEWEST.template({"sshKey": KEY, "className": class_name})
+    claims = [
+        made.one("PersistentVolumeClaim")["spec"],
+        made.one("StatefulSet")["spec"]["volumeClaimTemplates"][0]["spec"],
+    ]
+    for claim in claims:
+        assert claim.get("storageClassName") == rendered
+        assert ("storageClassName" in claim) == (rendered is not None)
+
+
+def test_off_without_quotes_is_off() -> None:
+    # YAML 1.1, which Helm reads, takes it for false.
+    for off in (False, "off"):
+        assert NEWEST.template({"sshKey": KEY, "kvm": off}).environment()["ACCEL"] == "tcg"
+
+
+def test_userdata_arrives_byte_for_byte() -> None:
+    userdata = '\n  #!/bin/sh\r\n\techo "{{ .Values }}" \\n <é>  \n\n\n'
+    rendered = NEWEST.template({"userdata": userdata})
+    assert rendered.one("ConfigMap")["data"]["userdata"] == userdata
+
+
+def test_a_release_name_is_no_problem_for_another() -> None:
+    first, second = (NEWEST.template({"sshKey": KEY}, release=name) for name in ("web", "web2"))
+    names = [
+        {(each["kind"], each["metadata"]["name"]) for each in rendered.objects}
+        for rendered in (first, second)
+    ]
+    assert names[0].isdisjoint(names[1])
+    selectors = [each.one("StatefulSet")["spec"]["selector"] for each in (first, second)]
+    assert selectors[0] != selectors[1]
+
+
+def test_longest_names() -> None:
+    rendered = NEWEST.template({"sshKey": KEY}, release="w" * 52)
+    for each in rendered.objects:
+        for value in each["metadata"]["labels"].values():
+            assert len(value) <= 63
+    # Kubernetes adds `-` and ten characters to the name in a label of the pod.
+    assert len(rendered.one("StatefulSet")["metadata"]["name"]) + 11 <= 63
