@@ -40,9 +40,10 @@ def log_to_stdout() -> Iterator[int]:
     try:
         fd = os.open("/proc/self/fd/1", os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError as err:
-        if err.errno != errno.ENXIO:
+        if err.errno not in (errno.ENXIO, errno.EACCES):
             raise StorageError(f"stdout cannot be opened for the console: {err.strerror}") from err
-        # A socket (systemd's journal, say) cannot be opened anew, so somebody has to carry.
+        # A socket (systemd's journal, say) cannot be opened anew, nor a pipe that was not given to
+        # the user we run as, so somebody has to carry.
         fd = _pipe_to_stdout()
     try:
         yield fd

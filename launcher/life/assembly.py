@@ -6,8 +6,19 @@ from typing import NamedTuple
 from launcher.access import vnc
 from launcher.host.storage import Aio
 from launcher.life.facts import Facts
-from launcher.machine.devices import Fd, FwCfg, Machine, Nic, PetDisk, RawDisk, Seed
+from launcher.machine.devices import (
+    Fd,
+    FwCfg,
+    Machine,
+    Nic,
+    PetDisk,
+    RawDisk,
+    Seed,
+    UserNic,
+)
+from launcher.net.network import Network
 from launcher.net.topology import PREFIX
+from launcher.net.user import UserNetwork
 from launcher.seed import ignition, tree
 from launcher.seed.metadata import Identity
 from launcher.seed.network import StaticNetwork
@@ -15,10 +26,13 @@ from launcher.seed.tree import NOCLOUD_LABEL, OPENSTACK_LABEL, Tree
 
 
 class Handles(NamedTuple):
-    """What QEMU holds on to: inherited descriptors, or paths and names that stand for them."""
+    """What QEMU holds on to: inherited descriptors, or paths and names that stand for them.
+
+    `tap` is None where QEMU's own network stack takes its place.
+    """
 
     monitor: Fd | Path
-    tap: Fd | str
+    tap: Fd | str | None
     vhost: Fd | None
     console: Fd | Path
     console_log: Fd | Path | None
@@ -66,8 +80,8 @@ def drive(facts: Facts) -> Drive | None:
 
 def static_network(facts: Facts) -> StaticNetwork | None:
     """The network in writing, which a guest needs only where no DHCP server tells it."""
-    network = facts.topology
-    if network.dhcp:
+    network = facts.network
+    if isinstance(network, UserNetwork) or network.dhcp:
         return None
     return StaticNetwork(
         mac=network.vm_mac,
@@ -80,9 +94,26 @@ def static_network(facts: Facts) -> StaticNetwork | None:
     )
 
 
+def nic(network: Network, handles: Handles) -> Nic | UserNic:
+    if isinstance(network, UserNetwork):
+        return UserNic(
+            mac=network.vm_mac,
+            subnet=network.subnet,
+            host=network.gateway,
+            guest=network.vm_address,
+            dns=network.dns,
+            host_name=network.host_name,
+            search=network.search,
+            forwards=network.forwards,
+        )
+    if handles.tap is None:
+        raise ValueError("the VM's card on the bridge needs a tap")
+    return Nic(network.vm_mac, network.mtu, handles.tap, handles.vhost)
+
+
 def machine(facts: Facts, storage: Storage, handles: Handles) -> Machine:
     """The VM's parts."""
-    settings, network = facts.settings, facts.topology
+    settings, network = facts.settings, facts.network
     overlay = facts.pet.place.disk
     seed = drive(facts)
     screen = vnc.server(network.pod_address, settings.vnc_password_file, settings.run_dir)
@@ -99,7 +130,7 @@ def machine(facts: Facts, storage: Storage, handles: Handles) -> Machine:
             for each in facts.disks
         ),
         seed=Seed(seed.path, settings.config_drive_bus) if seed else None,
-        nic=Nic(network.vm_mac, network.mtu, handles.tap, handles.vhost),
+        nic=nic(network, handles),
         monitor=handles.monitor,
         console=handles.console,
         console_log=handles.console_log,

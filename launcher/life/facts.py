@@ -14,8 +14,8 @@ from launcher.host.account import Account
 from launcher.host.errors import SettingsError
 from launcher.image import store
 from launcher.image.base import Base
-from launcher.net import pod, topology
-from launcher.net.topology import Topology
+from launcher.net import network, pod
+from launcher.net.network import Network
 from launcher.seed import inputs
 from launcher.seed.inputs import Inputs
 from launcher.settings.table import Settings
@@ -39,7 +39,7 @@ class Facts(NamedTuple):
     vnc_password: bytes | None
     disks: tuple[ExtraDisk, ...]
     pet: PetPlan
-    topology: Topology
+    network: Network
 
     def with_base(self, base: Base) -> PetPlan:
         """The plan for the pet, now that its base is there.
@@ -81,9 +81,9 @@ def look(settings: Settings, arguments: tuple[str, ...]) -> Facts:
         base = store.find(settings)
     wanted = given.wanted_uuid if given else None
     planned = checked(lambda: plan.plan(settings, found, base, wanted_uuid=wanted))
-    network = pod.read()
+    found_network = pod.read()
     mac = planned.mac if planned else ""
-    laid_out = checked(lambda: topology.make(settings, network, mac)) if planned else None
+    laid_out = checked(lambda: network.make(settings, found_network, mac)) if planned else None
     if problems or not given or not planned or not laid_out:
         raise SettingsError(problems)
     disks = extra.find(settings.volumes_dir, settings.disks_dir)
@@ -100,5 +100,5 @@ def look(settings: Settings, arguments: tuple[str, ...]) -> Facts:
         vnc_password=password,
         disks=disks,
         pet=planned,
-        topology=laid_out,
+        network=laid_out,
     )

@@ -13,6 +13,7 @@ from launcher.net import dnsmasq
 from launcher.net.describe import Description, describe
 from launcher.net.nat import backend
 from launcher.net.nat.plan import rules
+from launcher.net.user import UserNetwork
 from launcher.seed import ignition
 from launcher.settings.source import redact
 from launcher.settings.table import Settings
@@ -24,7 +25,8 @@ MONITOR = "monitor.sock"
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`user`: whom QEMU runs as, empty if as ourselves. `image`, `pet`, `links`: a line for each
-    step. `nat`: the rules in the backend's language.
+    step. `network`: what leads to the VM. `nat`: the rules in the backend's language. There are
+    neither links nor rules where QEMU's own network stack does it all.
     `files`: path → content, as far as it is text. `dnsmasq`, `qemu`: command lines; the former is
     empty where it is not needed."""
 
@@ -33,6 +35,7 @@ class Plan:
     notices: tuple[str, ...]
     image: str
     pet: tuple[str, ...]
+    network: str
     links: tuple[str, ...]
     nat_backend: str
     nat: str
@@ -47,21 +50,29 @@ def make(settings: Settings, arguments: tuple[str, ...]) -> Plan:
     :raise LauncherError: whatever `startvm` would refuse before it changes anything.
     """
     facts = look(settings, arguments)
-    choice = backend.choose(settings.nat_backend, rules(facts.topology))
-    network = describe(facts.topology, choice, settings.run_dir)
+    network = describe_network(facts)
     return Plan(
         accelerator=f"{facts.accelerator.accelerator}: {facts.accelerator.reason}",
         user=user(facts),
-        notices=tuple(filter(None, (facts.pet.notice, *network.notices))),
+        notices=tuple(filter(None, (facts.pet.notice, *facts.network.notices))),
         image=image(facts),
         pet=facts.pet.words(),
+        network=facts.network.summary,
         links=network.links,
-        nat_backend=f"{choice.backend}: {choice.reason}",
+        nat_backend=network.nat_backend,
         nat=network.nat,
         files=files(facts, network),
         dnsmasq=network.dnsmasq_argv,
         qemu=tuple(argv(facts)),
     )
+
+
+def describe_network(facts: Facts) -> Description:
+    network, settings = facts.network, facts.settings
+    if isinstance(network, UserNetwork):
+        return Description()
+    choice = backend.choose(settings.nat_backend, rules(network))
+    return describe(network, choice, settings.run_dir)
 
 
 def user(facts: Facts) -> str:
@@ -112,7 +123,7 @@ def argv(facts: Facts) -> list[str]:
     run_dir = facts.settings.run_dir
     handles = Handles(
         monitor=run_dir / MONITOR,
-        tap=facts.topology.port,
+        tap=None if isinstance(facts.network, UserNetwork) else facts.network.port,
         vhost=None,
         console=console.socket_path(run_dir),
         console_log=Path("/dev/stdout"),

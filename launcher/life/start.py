@@ -32,7 +32,10 @@ from launcher.life.state import Phase
 from launcher.machine import qemu
 from launcher.machine.devices import Fd
 from launcher.machine.options import paste
-from launcher.net import tap
+from launcher.net import ports, tap
+from launcher.net.network import Network
+from launcher.net.topology import Topology
+from launcher.net.user import UserNetwork
 from launcher.seed import ignition, iso
 from launcher.settings.table import Settings
 
@@ -50,7 +53,7 @@ def start(settings: Settings, arguments: tuple[str, ...]) -> int:
     facts = look(settings, arguments)
     choice = facts.accelerator
     logger.info("running with %s: %s", choice.accelerator.upper(), choice.reason)
-    for notice in filter(None, (facts.pet.notice, *facts.topology.notices)):
+    for notice in filter(None, (facts.pet.notice, *facts.network.notices)):
         logger.warning("%s", notice)
     make_run_dir(settings.run_dir, facts.account)
     state.write(settings.run_dir, Phase.STARTING)
@@ -85,6 +88,8 @@ def make_run_dir(run_dir: Path, account: Account | None) -> None:
 def run(facts: Facts, stack: ExitStack) -> Outcome:
     """From what was found to the end of QEMU; what it needs is left on `stack`."""
     settings = facts.settings
+    if isinstance(facts.network, UserNetwork):
+        ports.check(facts.network.forwards, facts.account)
     base = facts.pet.base or fetched(facts)
     with step(logger, "the pet's disk"):
         pet.apply(facts.with_base(base), facts.account)
@@ -99,8 +104,8 @@ def run(facts: Facts, stack: ExitStack) -> Outcome:
             with step(logger, "the config drive"):
                 iso.write(seed.tree, seed.label, seed.path)
         with step(logger, "the network"):
-            services = connect(facts, stack)
-        logger.info("%s", facts.topology.summary)
+            services = connect(facts, facts.network, stack)
+        logger.info("%s", facts.network.summary)
         # What is there by now stays, so it is not worth looking through ever again.
         gc.freeze()
         gc.enable()
@@ -126,8 +131,9 @@ def fetched(facts: Facts) -> Base:
     from launcher.image import fetch
 
     # A right that is missing is told before gigabytes are fetched.
-    with tap.open_tap(facts.topology.port):
-        pass
+    if isinstance(facts.network, Topology):
+        with tap.open_tap(facts.network.port):
+            pass
 
     return fetch.ensure(facts.settings, facts.account)
 
@@ -155,12 +161,16 @@ def launch(facts: Facts, base: Base, stack: ExitStack) -> tuple[socket.socket, C
     serial, agent = (stack.enter_context(unix.listening(each)) for each in ends)
     with theirs, serial, agent, ExitStack() as until_started:
         # QEMU's copy of it is what keeps the device: it goes with QEMU, however that ends.
-        device = until_started.enter_context(tap.open_tap(facts.topology.port))
+        device = vhost = None
+        if isinstance(facts.network, Topology):
+            opened = until_started.enter_context(tap.open_tap(facts.network.port))
+            device = Fd(opened.fd)
+            vhost = Fd(opened.vhost_fd) if opened.vhost_fd is not None else None
         log = until_started.enter_context(console.log_to_stdout())
         handles = Handles(
             monitor=Fd(theirs.fileno()),
-            tap=Fd(device.fd),
-            vhost=Fd(device.vhost_fd) if device.vhost_fd is not None else None,
+            tap=device,
+            vhost=vhost,
             console=Fd(serial.fileno()),
             console_log=Fd(log),
             agent=Fd(agent.fileno()),
@@ -187,17 +197,17 @@ def how_to_open(facts: Facts, base: Path) -> Storage:
     return Storage(base, storage.choose_aio(direct=len(direct) == len(paths)), direct)
 
 
-def connect(facts: Facts, stack: ExitStack) -> "list[Service]":
+def connect(facts: Facts, network: Network, stack: ExitStack) -> "list[Service]":
     """Lead the pod's network to the VM; undone with `stack`. Returns what has to keep running."""
+    if isinstance(network, UserNetwork):
+        return []
     from launcher.life.service import Service
     from launcher.net.apply import apply
     from launcher.net.dnsmasq import argv
 
     settings = facts.settings
     debug = settings.log_level == "debug"
-    dhcp = stack.enter_context(
-        apply(facts.topology, settings.nat_backend, settings.run_dir, debug=debug)
-    )
+    dhcp = stack.enter_context(apply(network, settings.nat_backend, settings.run_dir, debug=debug))
     return [Service(dhcp, argv(settings.run_dir))] if dhcp else []
 
 

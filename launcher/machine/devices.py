@@ -1,11 +1,12 @@
 """The parts of a VM as QEMU is to see them. Plain values: no part knows an option of QEMU's."""
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from launcher.host.accelerator import Accelerator
 from launcher.host.storage import Aio
+from launcher.settings.hostfwd import Forward
 
 Bus = Literal["virtio", "sata", "scsi"]
 
@@ -50,6 +51,20 @@ class Nic(NamedTuple):
     vhost: Fd | None = None
 
 
+class UserNic(NamedTuple):
+    """A card on QEMU's own network stack. `host` is what the guest finds QEMU at, `dns` where it
+    asks for names; an empty `host_name` is none."""
+
+    mac: str
+    subnet: IPv4Network
+    host: IPv4Address
+    guest: IPv4Address
+    dns: IPv4Address
+    host_name: str = ""
+    search: tuple[str, ...] = ()
+    forwards: tuple[Forward, ...] = ()
+
+
 class Vnc(NamedTuple):
     """`addresses` are those that display 0 (TCP 5900) listens on."""
 
@@ -78,7 +93,7 @@ class Machine(NamedTuple):
     memory: int
     accelerator: Accelerator
     pet: PetDisk
-    nic: Nic
+    nic: Nic | UserNic
     monitor: Fd | Path
     console: Fd | Path
     agent: Fd | Path

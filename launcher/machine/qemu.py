@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from launcher.machine import drives
-from launcher.machine.devices import Fd, FwCfg, Machine, Nic, Vnc
+from launcher.machine import drives, nics
+from launcher.machine.devices import Fd, FwCfg, Machine, Vnc
 from launcher.machine.options import Values, Words, escape, option
 
 BINARY = "qemu-system-x86_64"
@@ -26,7 +26,7 @@ def argv(machine: Machine) -> list[str]:
         monitor(machine),
         console(machine),
         drives.options(machine),
-        network(machine.nic),
+        nics.options(machine.nic),
         helpers(machine),
         screen(machine.vnc),
         (firmware_config(item) for item in machine.fw_cfg),
@@ -86,20 +86,6 @@ def console(machine: Machine) -> Iterator[Words]:
         port |= {"logfile": name, "logappend": True}
     yield option("-chardev", "socket", port)
     yield ("-serial", "chardev:console")
-
-
-def network(nic: Nic) -> Iterator[Words]:
-    tap: Values = {"id": "net0"}
-    if isinstance(nic.tap, Fd):
-        tap |= {"fd": nic.tap.number}
-    else:
-        tap |= {"ifname": nic.tap, "script": "no", "downscript": "no"}
-    if nic.vhost:
-        tap |= {"vhost": True, "vhostfd": nic.vhost.number}
-    yield option("-netdev", "tap", tap)
-    # No boot ROM: the VM boots from its disk, and loading iPXE would delay each start.
-    card: Values = {"netdev": "net0", "mac": nic.mac, "host_mtu": nic.mtu, "romfile": ""}
-    yield option("-device", "virtio-net-pci", card)
 
 
 def helpers(machine: Machine) -> Iterator[Words]:

@@ -71,10 +71,10 @@ def make(settings: Settings, pod: PodNetwork, mac: str) -> Topology:
 
     :raise SettingsError: when VM_IP and VM_GW are not free in the pod.
     """
-    _refuse_overlap(settings, pod)
+    refuse_overlap(settings, pod, PREFIX)
     kept = set(settings.pod_ports) | (set() if settings.no_vnc else {VNC})
     dns, forward = _resolution(settings, pod)
-    search = _fitting(pod.search)
+    search = fitting(pod.search, SEARCH_BYTES)
     return Topology(
         uplink=pod.interface,
         pod_address=pod.address,
@@ -104,18 +104,22 @@ def gateway_mac(mac: str) -> str:
     return f"{int(first, 16) ^ 0x0C:02x}:{rest}".lower()
 
 
-def _refuse_overlap(settings: Settings, pod: PodNetwork) -> None:
-    subnet = IPv4Network((settings.vm_gw, PREFIX), strict=False)
+def refuse_overlap(settings: Settings, pod: PodNetwork, prefix: int) -> None:
+    """See to it that the VM's network of length `prefix` hides nothing of the pod's.
+
+    :raise SettingsError: with a network that is free.
+    """
+    subnet = IPv4Network((settings.vm_gw, prefix), strict=False)
     problem = _why_not(subnet, pod)
     if not problem:
         return
-    free = (IPv4Network((each, PREFIX)) for each in ALTERNATIVES)
+    free = (IPv4Network((each, prefix)) for each in ALTERNATIVES)
     other = next((each for each in free if not _why_not(each, pod)), None)
-    hint = "VM_GW={} and VM_IP={} are free here".format(*other.hosts()) if other else "use others"
+    hint = f"VM_GW={other[1]} and VM_IP={other[2]} are free here" if other else "use others"
     raise SettingsError(
         [
             f"VM_IP='{settings.vm_ip}' and VM_GW='{settings.vm_gw}' are not accepted: {subnet} "
-            f"{problem}; accepted: a /30 that the pod does not use (hint: {hint})"
+            f"{problem}; accepted: a /{prefix} that the pod does not use (hint: {hint})"
         ]
     )
 
@@ -148,10 +152,9 @@ def _resolution(
     return ipv4, ()
 
 
-def _fitting(search: tuple[str, ...]) -> tuple[str, ...]:
-    """The leading domains that fit into one option, in RFC 1035's uncompressed form."""
+def fitting(search: tuple[str, ...], room: int) -> tuple[str, ...]:
+    """The leading domains that fit into `room` bytes in RFC 1035's uncompressed form."""
     kept = []
-    room = SEARCH_BYTES
     for domain in search:
         room -= len(domain) + 2
         if room < 0:

@@ -17,6 +17,8 @@ TIB = 1024 * GIB
 MOST_GUEST_MEMORY = 16 * TIB
 MOST_DISK = 1024 * TIB
 
+VNC_PORT = 5900
+
 # A Unix socket's path has 107 bytes (unix(7)); the rest is for its name in RUN_DIR.
 LONGEST_RUN_DIR = 90
 
@@ -35,6 +37,8 @@ def problems(settings: Settings, given: set[str], refused: set[str]) -> Iterator
     if "vm_memory" not in refused:
         yield from memory(settings, given)
     yield from pairs(settings, given)
+    if "network" not in refused:
+        yield from network(settings, given)
     if settings.vm_disk_size and settings.vm_disk_size > MOST_DISK:
         yield f"VM_DISK_SIZE is {settings.vm_disk_size // TIB} TiB; accepted: 1024T or less"
     if len(os.fsencode(settings.run_dir)) > LONGEST_RUN_DIR:
@@ -119,3 +123,33 @@ def pairs(settings: Settings, given: set[str]) -> Iterator[str]:
             "USERDATA_FILE and CLOUD_CONFIG_FILE are both set; accepted: one of them, since both "
             "become the guest's user-data"
         )
+
+
+def network(settings: Settings, given: set[str]) -> Iterator[str]:
+    if settings.network == "nat":
+        if settings.hostfwd:
+            yield (
+                "HOSTFWD is set, and NETWORK=nat leads every port to the VM; accepted: HOSTFWD "
+                "with NETWORK=user"
+            )
+        return
+    if settings.pod_ports:
+        yield (
+            "POD_PORTS is set, and with NETWORK=user only the ports of HOSTFWD lead to the VM; "
+            "accepted: one of them"
+        )
+    if "nat_backend" in given:
+        yield "NAT_BACKEND is set, but NETWORK=user translates no addresses"
+    if settings.no_dhcp:
+        yield "NO_DHCP is set, but QEMU's own network always has DHCP; accepted: NETWORK=nat"
+    for each in settings.hostfwd:
+        if not settings.no_vnc and (each.protocol, each.host_port) == ("tcp", VNC_PORT):
+            yield (
+                f"HOSTFWD='{each}' takes the port of the VM's screen; accepted: another one, or "
+                "NO_VNC=yes"
+            )
+        if each.guest not in (None, settings.vm_ip):
+            yield (
+                f"HOSTFWD='{each}' leads to {each.guest}, where nobody is; accepted: no address, "
+                f"or VM_IP's {settings.vm_ip}"
+            )

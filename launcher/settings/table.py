@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from launcher.host.log import LEVELS
 from launcher.settings import parse
+from launcher.settings.hostfwd import Forward, forwards
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -129,18 +130,35 @@ class Settings(NamedTuple):
         "user's group.",
         default_text="none, which is whoever startvm is; the container's image sets `qemu`",
     )
+    network: Literal["nat", "user"] = setting(
+        "Network",
+        "NETWORK",
+        parse.one_of("nat", "user"),
+        "`nat`: every port of the pod's address leads to the VM, which takes the capability "
+        "NET_ADMIN. `user`: QEMU's own network stack, which takes none; `HOSTFWD` says what comes "
+        "in, and what the guest sends to VM_GW reaches the pod's loopback.",
+        default="nat",
+    )
+    hostfwd: tuple[Forward, ...] = setting(
+        "Network",
+        "HOSTFWD",
+        forwards,
+        "With `NETWORK=user`, the ports that lead to the VM, in QEMU's words: "
+        "`tcp::2222-:22,udp::53-:53` (`hostfwd=` may stand before each).",
+        default=(),
+    )
     vm_ip: IPv4Address = setting(
         "Network",
         "VM_IP",
         parse.address,
-        "The VM's own address, which it gets by DHCP. The pod's address maps to it.",
+        "The VM's own address, which it gets by DHCP.",
         default=IPv4Address("192.168.254.2"),
     )
     vm_gw: IPv4Address = setting(
         "Network",
         "VM_GW",
         parse.address,
-        "The bridge's address and the VM's gateway. Both are the two hosts of one /30.",
+        "The VM's gateway: the bridge, or QEMU itself. Both are the two hosts of one /30.",
         default=IPv4Address("192.168.254.1"),
     )
     no_dhcp: bool = setting(

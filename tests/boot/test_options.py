@@ -18,7 +18,8 @@ from launcher.host.unix import listening
 from launcher.life.children import relay
 from launcher.life.monitor import MonitorLost, connect
 from launcher.machine import qemu
-from launcher.machine.devices import Fd, Machine, PetDisk, RawDisk, Vnc
+from launcher.machine.devices import Fd, Machine, PetDisk, RawDisk, UserNic, Vnc
+from launcher.settings.hostfwd import forwards
 from tests.unit.machine.machines import MACHINES
 
 SCREENS = (IPv4Address("127.0.59.1"), IPv4Address("127.0.59.2"))
@@ -55,7 +56,9 @@ def moved(machine: Machine, folder: Path, ends: Ends) -> Machine:
     qemu_img("create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", base, overlay)
     direct = storage.supports_direct(overlay)
     aio = storage.choose_aio(direct)
-    vnc = machine.vnc
+    nic, vnc = machine.nic, machine.vnc
+    if isinstance(nic, UserNic) and nic.forwards:
+        nic = nic._replace(forwards=forwards("tcp:127.0.59.1:5922-:22,udp:127.0.59.1:5953-:53"))
     if vnc:
         vnc = Vnc(SCREENS, full(vnc.password_file) if vnc.password_file else None)
     return machine._replace(
@@ -65,6 +68,7 @@ def moved(machine: Machine, folder: Path, ends: Ends) -> Machine:
         disks=tuple(
             RawDisk(full(each.path), block=False, direct=direct, aio=aio) for each in machine.disks
         ),
+        nic=nic,
         seed=machine.seed._replace(path=full(machine.seed.path)) if machine.seed else None,
         monitor=ends.monitor,
         console=ends.console if isinstance(machine.console, Fd) else move(machine.console),
@@ -79,7 +83,10 @@ def moved(machine: Machine, folder: Path, ends: Ends) -> Machine:
 def without_tap(argv: Sequence[str]) -> list[str]:
     """The same with a network that takes no right and no namespace."""
     words = itertools.pairwise(["", *argv])
-    return ["user,id=net0" if before == "-netdev" else word for before, word in words]
+    return [
+        "user,id=net0" if before == "-netdev" and word.startswith("tap,") else word
+        for before, word in words
+    ]
 
 
 async def ask(child: Child, ours: socket.socket) -> tuple[str, set[str], tuple[str, ...]]:

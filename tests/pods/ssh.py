@@ -3,6 +3,7 @@
 import subprocess
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.pods.namespaces import Namespace
@@ -32,15 +33,18 @@ def make_key(folder: Path) -> Key:
 
 @dataclass(frozen=True)
 class Client:
-    """Logs in as root at `address`, from `namespace`.
+    """Logs in as root at `address`, from `namespace`; None is this machine's own.
 
-    The first host key that is seen there is kept in `known_hosts`; another one is refused.
+    The first host key that is seen there is kept in `known_hosts`; another one is refused. It is
+    kept under the `alias`, if there is one, for a host that comes back at another address.
     """
 
-    namespace: Namespace
+    namespace: Namespace | None
     address: str
     key: Key
     known_hosts: Path
+    port: int = 22
+    alias: str = ""
 
     def argv(self, *command: str) -> list[str]:
         options = {
@@ -54,7 +58,10 @@ class Client:
             "StrictHostKeyChecking": "accept-new",
             "UserKnownHostsFile": str(self.known_hosts),
         }
+        if self.alias:
+            options["HostKeyAlias"] = self.alias
         words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+        words += ["-p", str(self.port)]
         return ["ssh", "-F", "none", *words, f"root@{self.address}", *command]
 
     def run(self, command: str, stdin: bytes = b"", timeout: float = PATIENCE) -> bytes:
@@ -67,7 +74,7 @@ class Client:
         self, command: str, stdin: bytes = b"", timeout: float = PATIENCE
     ) -> "subprocess.CompletedProcess[bytes]":
         """The same, whatever becomes of it."""
-        enter = ["ip", "netns", "exec", self.namespace.name]
+        enter = ["ip", "netns", "exec", self.namespace.name] if self.namespace else []
         return subprocess.run(
             [*enter, *self.argv(command)], input=stdin, capture_output=True, timeout=timeout
         )
@@ -76,10 +83,11 @@ class Client:
         """Whether an SSH server shows itself."""
         import socket
 
-        with self.namespace.socket(socket.SOCK_STREAM) as attempt:
+        made = self.namespace.socket if self.namespace else partial(socket.socket, socket.AF_INET)
+        with made(socket.SOCK_STREAM) as attempt:
             attempt.settimeout(ATTEMPT)
             try:
-                attempt.connect((self.address, 22))
+                attempt.connect((self.address, self.port))
                 # A server that is there may still take its time.
                 attempt.settimeout(PATIENCE)
                 return attempt.recv(4) == b"SSH-"

@@ -120,9 +120,11 @@ class Pod:
         self.wait_for_ssh(run)
         return run
 
-    def wait_for_ssh(self, run: Run, timeout: float = BOOT_PATIENCE) -> float:
+    def wait_for_ssh(
+        self, run: Run, timeout: float = BOOT_PATIENCE, client: Client | None = None
+    ) -> float:
         """Wait until ssh is served. Returns the seconds since startvm was started."""
-        client, deadline = self.client, run.begun + timeout
+        client, deadline = client or self.client, run.begun + timeout
         while not client.is_served():
             assert run.is_alive, f"startvm ended:\n{run.log.tail}"
             assert time.monotonic() < deadline, (

@@ -1,9 +1,10 @@
 """Machines for tests: one that has every default, and its variations."""
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from launcher.machine.devices import Fd, FwCfg, Machine, Nic, PetDisk, RawDisk, Seed, Vnc
+from launcher.machine.devices import Fd, FwCfg, Machine, Nic, PetDisk, RawDisk, Seed, UserNic, Vnc
+from launcher.settings.hostfwd import forwards
 
 RUN = Path("/run/berth")
 BASE = Path("/shared/sha256-0123.qcow2")
@@ -12,6 +13,8 @@ SCREENS = (IPv4Address("10.1.2.3"), IPv4Address("127.0.0.1"))
 
 PET = PetDisk(overlay=Path("/pet/web-0.qcow2"), base=BASE, direct=True, aio="io_uring")
 
+NIC = Nic(mac="06:fe:12:34:56:78", mtu=1450, tap=Fd(5))
+
 DEFAULT = Machine(
     name="web-0",
     uuid="3f8cbbd3-1f0c-4b0e-9d0a-3a5a1f6d3c11",
@@ -19,7 +22,7 @@ DEFAULT = Machine(
     memory=3 << 30,
     accelerator="tcg",
     pet=PET,
-    nic=Nic(mac="06:fe:12:34:56:78", mtu=1450, tap=Fd(5)),
+    nic=NIC,
     monitor=Fd(4),
     console=Fd(8),
     console_log=Fd(6),
@@ -28,11 +31,19 @@ DEFAULT = Machine(
     vnc=Vnc(SCREENS),
 )
 
+USER = UserNic(
+    mac="06:fe:12:34:56:78",
+    subnet=IPv4Network("192.168.254.0/29"),
+    host=IPv4Address("192.168.254.1"),
+    guest=IPv4Address("192.168.254.2"),
+    dns=IPv4Address("192.168.254.3"),
+)
+
 MACHINES: dict[str, Machine] = {
     "default": DEFAULT,
-    "kvm-vhost": DEFAULT._replace(accelerator="kvm", nic=DEFAULT.nic._replace(vhost=Fd(7))),
+    "kvm-vhost": DEFAULT._replace(accelerator="kvm", nic=NIC._replace(vhost=Fd(7))),
     "planned": DEFAULT._replace(
-        nic=DEFAULT.nic._replace(tap="vm0"),
+        nic=NIC._replace(tap="vm0"),
         monitor=RUN / "qmp.sock",
         console=RUN / "console.sock",
         console_log=Path("/dev/stdout"),
@@ -54,6 +65,14 @@ MACHINES: dict[str, Machine] = {
         fw_cfg=(
             FwCfg("opt/com.coreos/config", Path("/ignition")),
             FwCfg("opt/org.flatcar-linux/config", Path("/ignition")),
+        ),
+    ),
+    "user": DEFAULT._replace(nic=USER),
+    "user-all": DEFAULT._replace(
+        nic=USER._replace(
+            host_name="web-0",
+            search=("default.svc.cluster.local", "cluster.local"),
+            forwards=forwards("tcp:10.1.2.3:2222-:22,udp::5353-192.168.254.2:53"),
         ),
     ),
     "commas": DEFAULT._replace(

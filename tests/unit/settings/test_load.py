@@ -35,6 +35,8 @@ WRONG = {
     "CONFIG_DRIVE_BUS": "usb",
     "VNC_PASSWORD_FILE": "password",
     "QEMU_USER": "q e",
+    "NETWORK": "passt",
+    "HOSTFWD": "tcp::22-:22,22:22",
     "STOP_TIMEOUT": "1",
     "ON_POWEROFF": "halt",
     "ON_CRASH": "halt",

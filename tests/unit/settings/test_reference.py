@@ -26,6 +26,8 @@ VALUES = {
     "VM_DISK_SIZE": ["1", "512", "1M", "1000G", "4T"],
     "ACCEL": ["auto", "kvm", "tcg"],
     "QEMU_USER": ["qemu", "107", "_q-1.x$"],
+    "NETWORK": ["nat", "user"],
+    "HOSTFWD": ["tcp::1-:2", "hostfwd=udp:10.0.0.1:53-192.168.254.2:53,tcp::1-:2", "::1-:2"],
     "VM_IP": ["192.168.254.2"],
     "VM_GW": ["192.168.254.1"],
     "NO_DHCP": ["yes", "no"],

@@ -117,6 +117,34 @@ def test_base_and_pet_are_two_files() -> None:
             f"RUN_DIR={'/' + 'a' * LONGEST_RUN_DIR!r} is too long; accepted: up to "
             f"{LONGEST_RUN_DIR} bytes, since Unix sockets are made in it",
         ),
+        (
+            {"HOSTFWD": "tcp::2222-:22"},
+            "HOSTFWD is set, and NETWORK=nat leads every port to the VM; accepted: HOSTFWD with "
+            "NETWORK=user",
+        ),
+        (
+            {"NETWORK": "user", "POD_PORTS": "tcp/22"},
+            "POD_PORTS is set, and with NETWORK=user only the ports of HOSTFWD lead to the VM; "
+            "accepted: one of them",
+        ),
+        (
+            {"NETWORK": "user", "NAT_BACKEND": "auto"},
+            "NAT_BACKEND is set, but NETWORK=user translates no addresses",
+        ),
+        (
+            {"NETWORK": "user", "NO_DHCP": "yes"},
+            "NO_DHCP is set, but QEMU's own network always has DHCP; accepted: NETWORK=nat",
+        ),
+        (
+            {"NETWORK": "user", "HOSTFWD": "udp::5900-:1,tcp:10.0.0.1:5900-:1"},
+            "HOSTFWD='tcp:10.0.0.1:5900-:1' takes the port of the VM's screen; accepted: another "
+            "one, or NO_VNC=yes",
+        ),
+        (
+            {"NETWORK": "user", "HOSTFWD": "tcp::2222-10.0.2.15:22"},
+            "HOSTFWD='tcp::2222-10.0.2.15:22' leads to 10.0.2.15, where nobody is; accepted: no "
+            "address, or VM_IP's 192.168.254.2",
+        ),
     ],
 )
 def test_refused_together(environ: dict[str, str], expected: str) -> None:
@@ -135,6 +163,10 @@ def test_refused_together(environ: dict[str, str], expected: str) -> None:
         {"CLOUD_CONFIG_FILE": "/b"},
         {"RUN_DIR": "/" + "a" * (LONGEST_RUN_DIR - 1)},
         {"NO_VNC": "yes", "POD_PORTS": "tcp/5900"},
+        {"NETWORK": "user"},
+        {"NETWORK": "user", "NO_DHCP": "no"},
+        {"NETWORK": "user", "HOSTFWD": "tcp::22-192.168.254.2:22"},
+        {"NETWORK": "user", "HOSTFWD": "tcp::5900-:5900", "NO_VNC": "yes"},
     ],
 )
 def test_accepted_together(environ: dict[str, str]) -> None:
