@@ -1,1 +1,1 @@
-"""`./dev demo`: a VM with an address of its own on this machine, in a pod-shaped namespace."""
+"""`./dev demo`: Helm installs a VM on a Kubernetes of this machine alone."""
