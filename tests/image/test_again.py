@@ -40,7 +40,9 @@ def test_nothing_but_times_differs(archive: Path) -> None:
         for dead in store.folder().glob(".building-again-*"):
             shutil.rmtree(dead)
         if not verdict.exists():
-            with tempfile.TemporaryDirectory(dir=store.folder(), prefix=".building-again-") as folder:
+            with tempfile.TemporaryDirectory(
+                dir=store.folder(), prefix=".building-again-"
+            ) as folder:
                 assert compare(archive, Path(folder)) == []
             verdict.touch()
             store.drop_others("again", keep=verdict)

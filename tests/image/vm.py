@@ -16,12 +16,13 @@ BOOT_PATIENCE = 180.0
 
 
 class Vm(NamedTuple):
-    """`image` is the guest's address; `folder` holds what a user would have there."""
+    """`image` is the guest's address; `folder` is where the user runs `script`."""
 
     host: Host
     folder: Path
     key: Key
     image: str
+    script: Path = EXAMPLE
 
     def write_userdata(self) -> None:
         """As the example says how."""
@@ -38,7 +39,7 @@ class Vm(NamedTuple):
             "VM_MEMORY": "192M",
         }
         words = [f"--env={name}={value}" for name, value in settings.items()]
-        self.host.run(EXAMPLE, *words, *options, cwd=self.folder)
+        self.host.run(self.script, *words, *options, cwd=self.folder)
 
     def wait_for_ssh(self) -> float:
         """Wait until the container's address leads to an SSH server. Returns the seconds."""
