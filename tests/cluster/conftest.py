@@ -7,6 +7,7 @@ import pytest
 
 from tests.cluster import namespaces
 from tests.cluster.namespaces import Namespace
+from tests.cluster.release import Defaults, Release, Values, install
 from tests.cluster.served import Guests
 from tests.cluster.target import IMAGE, Target, target
 from tests.pods.ssh import Key, make_key
@@ -57,6 +58,20 @@ def kubectl(namespace: Namespace) -> Command:
 @pytest.fixture
 def helm(namespace: Namespace) -> Command:
     return namespace.helm
+
+
+@pytest.fixture(scope="session")
+def defaults(
+    image: str, guests: Guests, key: Key, tmp_path_factory: pytest.TempPathFactory
+) -> Defaults:
+    """What releases have that say nothing else: the tiny guest, and a key that logs in."""
+    return Defaults(image, guests.tiny, key, tmp_path_factory.mktemp("releases"))
+
+
+@pytest.fixture
+def installed(defaults: Defaults, namespace: Namespace) -> Callable[[str, Values], Release]:
+    """Installs a release in the test's namespace, with these values on top of a small VM's."""
+    return lambda name, values: install(defaults, name, values, namespace)
 
 
 @pytest.hookimpl(wrapper=True)
