@@ -30,7 +30,7 @@ def attempt(host: str, port: int, greeting: bytes) -> str:
             said += received
         if not said.startswith(greeting):
             raise OSError(f"it said {said[:60]!r} and not {greeting!r}")
-        return said.decode(errors="replace").strip()
+        return said.partition(b"\n")[0].decode("ascii", "replace").strip()
 
 
 def reach(host: str, port: int, greeting: bytes, deadline: float) -> bool:

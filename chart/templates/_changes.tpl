@@ -6,19 +6,27 @@ Told beforehand, with the way out; without a cluster to ask there are none.
 {{- $there := lookup "apps/v1" "StatefulSet" .Release.Namespace .name -}}
 {{- if $there }}
 {{- $wanted := dict -}}
-{{- range include "berth.claims" . | fromYamlArray }}{{ $_ := set $wanted .metadata.name .spec }}{{ end -}}
 {{- $changes := list -}}
+{{- $grows := false -}}
+{{- range include "berth.claims" . | fromYamlArray }}{{ $_ := set $wanted .metadata.name .spec }}{{ end -}}
 {{- range $there.spec.volumeClaimTemplates -}}
+  {{- $name := .metadata.name -}}
   {{- $old := include "berth.claimSummary" .spec -}}
-  {{- $new := hasKey $wanted .metadata.name | ternary (include "berth.claimSummary" (get $wanted .metadata.name)) "nothing" -}}
-  {{- if ne $old $new }}{{ $changes = append $changes (printf "%s: %s to %s" .metadata.name $old $new) }}{{ end -}}
-  {{- $_ := unset $wanted .metadata.name -}}
+  {{- $new := "nothing" -}}
+  {{- with get $wanted $name }}{{ $new = include "berth.claimSummary" . }}{{ end -}}
+  {{- if ne $old $new -}}
+    {{- $changes = append $changes (printf "%s: %s to %s" $name $old $new) -}}
+    {{- if eq $name "pet" }}{{ $grows = true }}{{ end -}}
+  {{- end -}}
+  {{- $_ := unset $wanted $name -}}
 {{- end -}}
 {{- range $name, $spec := $wanted -}}
   {{- $changes = append $changes (printf "%s: nothing to %s" $name (include "berth.claimSummary" $spec)) -}}
 {{- end -}}
-{{- with $changes }}
-- Kubernetes does not let the claims of a StatefulSet change ({{ join "; " . }}). To change them all the same, which stops no VM by itself: let existing claims grow (kubectl -n {{ $.Release.Namespace }} patch pvc pet-{{ $.name }}-0 -p '{"spec":{"resources":{"requests":{"storage":"SIZE"}}}}'), delete the StatefulSet without its pods (kubectl -n {{ $.Release.Namespace }} delete statefulset {{ $.name }} --cascade=orphan), and run this again
+{{- if $changes }}
+{{- $kubectl := printf "kubectl -n %s" .Release.Namespace }}
+- Kubernetes does not let the claims of a StatefulSet change ({{ join "; " $changes }}). These commands change them all the same, and stop no VM:
+{{- if $grows }} // {{ $kubectl }} patch pvc pet-{{ .name }}-0 -p '{"spec":{"resources":{"requests":{"storage":"{{ include "berth.petSize" . }}"}}}}' // (and so for each replica, where its storage class can grow a claim){{ end }} // {{ $kubectl }} delete statefulset {{ .name }} --cascade=orphan // and then this one again
 {{- end }}
 {{- $claim := "" -}}
 {{- range $there.spec.template.spec.volumes -}}

@@ -30,7 +30,7 @@ ssh_authorized_keys:
 {{- $metadata := deepCopy .Values.metadata -}}
 {{- $keys := include "berth.keys" . | fromYamlArray -}}
 {{- if and $keys (not (or (hasKey $metadata "public-keys") (hasKey $metadata "public_keys"))) -}}
-  {{- $_ := set $metadata "public-keys" $keys -}}
+  {{- $_ := set $metadata "public_keys" $keys -}}
 {{- end -}}
 {{- with $metadata }}{{ toYaml . }}{{ end -}}
 {{- end }}

@@ -1,4 +1,7 @@
-{{/* What is fine value by value but not together: all of it at once, each as one line. */}}
+{{/*
+What is fine value by value but not together: all of it at once. Each problem is a line that begins
+with a hyphen; ` // ` in it is where it is broken, as before a command.
+*/}}
 {{- define "berth.validate" -}}
 {{- $problems := include "berth.releaseProblems" . | splitList "\n" -}}
 {{- range .vms -}}
@@ -8,7 +11,7 @@
   {{- end -}}
 {{- end -}}
 {{- with without $problems "" | uniq }}
-{{- printf "\n\nThe values do not fit together:\n  %s\n" (join "\n  " .) | fail }}
+{{- printf "\n\nThe values do not fit together:\n  %s\n" (join "\n  " .) | replace " // " "\n      " | fail }}
 {{- end -}}
 {{- end }}
 
@@ -89,6 +92,15 @@
 {{- end }}
 {{- if and .Values.network.podPorts $isUser }}
 - network.podPorts is for network.mode nat; with user only what network.hostfwd says leads to the VM
+{{- end }}
+{{- if and $isUser (ne .Values.network.natBackend "auto") }}
+- network.natBackend is {{ .Values.network.natBackend }}, and network.mode user translates no addresses; leave it out
+{{- end }}
+{{- if and $isUser (not .Values.network.dhcp) }}
+- network.dhcp is false, and with network.mode user there is always DHCP; leave it out
+{{- end }}
+{{- if and .Values.vnc.enabled (regexMatch "tcp:[^,]*:5900-" (join "," .Values.network.hostfwd)) }}
+- network.hostfwd takes port 5900, which is VNC's; choose another one, or set vnc.enabled to false
 {{- end }}
 {{- if ne (empty .Values.network.vmIP) (empty .Values.network.vmGateway) }}
 - network.vmIP and network.vmGateway are the two hosts of one /30; set both or neither

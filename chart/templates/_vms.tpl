@@ -55,13 +55,18 @@ the name of its objects, .key its name under vms (empty when there is but one VM
 {{- end }}
 {{- end }}
 
-{{/* What comes in with network mode user, a comma list: as said, else ssh and the Service's ports. */}}
+{{/*
+What comes in with network mode user, a comma list: as said, else ssh and the Service's ports. VNC's
+own port may be among those.
+*/}}
 {{- define "berth.hostfwd" -}}
 {{- $forwards := .Values.network.hostfwd -}}
 {{- if not $forwards -}}
   {{- $forwards = list "tcp::22-:22" -}}
   {{- range include "berth.ports" . | fromYamlArray -}}
-    {{- $forwards = append $forwards (printf "%s::%v-:%v" (lower .protocol) .targetPort .targetPort) -}}
+    {{- if not (and $.Values.vnc.enabled (eq (printf "%v/%s" .targetPort .protocol) "5900/TCP")) -}}
+      {{- $forwards = append $forwards (printf "%s::%v-:%v" (lower .protocol) .targetPort .targetPort) -}}
+    {{- end -}}
   {{- end -}}
 {{- end -}}
 {{- $forwards | uniq | join "," -}}

@@ -60,6 +60,19 @@ PROBLEMS: list[tuple[dict[str, Any], str]] = [
         "to the VM",
     ),
     (
+        {**PUBLIC, "network": {"mode": "user", "natBackend": "nft"}},
+        "network.natBackend is nft, and network.mode user translates no addresses; leave it out",
+    ),
+    (
+        {**PUBLIC, "network": {"mode": "user", "dhcp": False}},
+        "network.dhcp is false, and with network.mode user there is always DHCP; leave it out",
+    ),
+    (
+        {**PUBLIC, "network": {"mode": "user", "hostfwd": ["tcp::5900-:5900"]}},
+        "network.hostfwd takes port 5900, which is VNC's; choose another one, or set vnc.enabled "
+        "to false",
+    ),
+    (
         {**PUBLIC, "network": {"vmIP": "10.0.0.2"}},
         "network.vmIP and network.vmGateway are the two hosts of one /30; set both or neither",
     ),

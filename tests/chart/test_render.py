@@ -52,6 +52,16 @@ def test_user_network_needs_no_network_admin() -> None:
     assert "SETUID" in added
 
 
+def test_ports_of_the_service_come_in_but_not_the_screen_s() -> None:
+    values = {
+        "sshKey": KEY,
+        "securityLevel": "restricted",
+        "service": {"ports": {"vnc": 5900, "dns": {"port": 53, "protocol": "UDP"}, "ssh": 22}},
+    }
+    forwarded = NEWEST.template(values).environment()["HOSTFWD"]
+    assert forwarded == "tcp::22-:22,udp::53-:53"
+
+
 def test_stop_timeout_is_the_grace_period() -> None:
     rendered = NEWEST.template({"sshKey": KEY, "stopTimeout": 77})
     assert rendered.pod()["terminationGracePeriodSeconds"] == 77
