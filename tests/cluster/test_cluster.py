@@ -163,7 +163,8 @@ def test_pods_reach_each_other(pods: Pods, node: str) -> None:
 
 @pytest.mark.parametrize("node", NODES)
 def test_pods_reach_services(pods: Pods, node: str) -> None:
-    seen = {pods.run(node, "curl", "-sSm5", "http://balanced/name").strip() for _ in range(20)}
+    ask = "for i in $(seq 20); do curl -sSm5 http://balanced/name; done"
+    seen = set(pods.run(node, "sh", "-c", ask).split())
     assert seen == {pod_name(each) for each in NODES}
 
 
