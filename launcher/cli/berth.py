@@ -1,95 +1,17 @@
-"""`berth`: what an operator asks inside the container, as in `kubectl exec POD -- berth plan`."""
+"""`berth`: what an operator, or Kubernetes, asks inside the container."""
 
-import json
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import click
-
-from launcher import __version__
-from launcher.host import log
-from launcher.host.errors import LauncherError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__)
 def main() -> None:
-    """Look at and talk to the VM of this container."""
-    log.configure(os.environ.get("LOG_LEVEL", ""), os.environ.get("LOG_FORMAT", ""))
+    # Kubernetes probes every few seconds, and loading a command-line library for it would cost
+    # more than the rest. What is wrong with the words, that one tells.
+    if sys.argv[1:2] == ["probe"]:
+        from launcher.cli import probe
 
+        status = probe.run(sys.argv[2:])
+        if status is not None:
+            sys.exit(status)
+    from launcher.cli.commands import commands
 
-@contextmanager
-def explained() -> Iterator[None]:
-    """End with a failure's own exit code, and its words instead of a traceback."""
-    try:
-        yield
-    except LauncherError as err:
-        click.echo(f"berth: {err}", err=True)
-        sys.exit(err.exit_code)
-
-
-as_json = click.option("--json", "as_json", is_flag=True, help="As JSON, for machines.")
-
-
-@main.command()
-@as_json
-def settings(as_json: bool) -> None:
-    """Show every setting with the value in force."""
-    from launcher.cli import environment
-    from launcher.settings.reference import listing
-
-    with explained():
-        values = dict(listing(environment.settings()))
-    if as_json:
-        click.echo(json.dumps(values, indent=2))
-        return
-    for name, value in values.items():
-        click.echo(f"{name}={value}")
-
-
-@main.command()
-@as_json
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def plan(as_json: bool, arguments: tuple[str, ...]) -> None:
-    """Show all that `startvm` would do here and now, and touch nothing.
-
-    ARGUMENTS are further options for QEMU, as startvm takes them; put -- before them.
-    """
-    from launcher.cli import environment
-    from launcher.life import report
-    from launcher.life.plan import make
-
-    with explained():
-        made = make(environment.settings(), arguments)
-        click.echo(json.dumps(report.data(made), indent=2) if as_json else report.text(made))
-
-
-@main.command()
-def console() -> None:
-    """Attach to the guest's serial console; ^] detaches."""
-    from launcher.access.console import attach
-    from launcher.cli import environment
-
-    with explained():
-        attach(environment.run_dir())
-
-
-@main.command()
-@as_json
-def status(as_json: bool) -> None:
-    """Show whether the VM runs. The exit code is 0 only if it does."""
-    from launcher.cli import environment
-    from launcher.life.state import Phase, read
-
-    with explained():
-        state = read(environment.run_dir())
-    if state is None:
-        click.echo("no VM was started here", err=True)
-        sys.exit(os.EX_NOINPUT)
-    if as_json:
-        click.echo(json.dumps(state._asdict()))
-    else:
-        click.echo(f"{state.phase}: {state.reason}" if state.reason else state.phase)
-    sys.exit(os.EX_OK if state.phase is Phase.RUNNING else 1)
+    commands()

@@ -5,6 +5,8 @@ from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 from socket import AF_UNIX, socket
 
+from launcher.host.errors import StorageError
+
 # Connections that wait to be taken; one more is refused by the kernel.
 BACKLOG = 16
 
@@ -16,17 +18,21 @@ def listening(path: Path) -> Iterator[socket]:
     It is bound by a relative name: a QEMU that is handed it removes the name it finds when it
     ends, and where QEMU stands that name leads nowhere. It may not write to our folder, and would
     complain.
+
+    :raise StorageError: when it cannot be made there.
     """
-    end = socket(AF_UNIX)
-    with end:
-        with suppress(FileNotFoundError):
-            path.unlink()
-        with chdir(path.parent):
-            end.bind(path.name)
+    with socket(AF_UNIX) as end:
         try:
+            with suppress(FileNotFoundError):
+                path.unlink()
+            with chdir(path.parent):
+                end.bind(path.name)
             # Nobody gets in before it listens.
             path.chmod(0o600)
             end.listen(BACKLOG)
+        except OSError as err:
+            raise StorageError(f"the socket {path} cannot be made: {err.strerror}") from err
+        try:
             yield end
         finally:
             with suppress(OSError):

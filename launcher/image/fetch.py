@@ -6,6 +6,7 @@ leaves nothing that could be mistaken for a base.
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from launcher.host.account import Account
@@ -38,10 +39,15 @@ logger = logging.getLogger("startvm")
 MOST_SUMS = 4 << 20
 
 
-def ensure(settings: Settings, account: Account | None = None) -> Base:
+def ensure(
+    settings: Settings,
+    account: Account | None = None,
+    tell: Callable[[str], None] = progress.silent,
+) -> Base:
     """The base the settings ask for. There already: no network, a few system calls.
 
     :param account: the user that qemu-img runs as.
+    :param tell: is told what is being done, and how far it is.
     :raise InputMissing: when there is neither a base nor a source, or no file at the source's path.
     :raise SourceUnavailable: when the server has not, or does not deliver, what was asked for.
     :raise ImageRefused: when what came is not an image, not the right one, or not one to trust; or
@@ -59,18 +65,21 @@ def ensure(settings: Settings, account: Account | None = None) -> Base:
         )
     try:
         store.reserve(want)
-        return store.reuse(want) or _fetch(want, want.source, account)
+        return store.reuse(want) or _fetch(want, want.source, account, tell)
     except OSError as err:
         raise space.failure(err, want.folder) from err
 
 
-def _fetch(want: Wanted, address: str, account: Account | None) -> Base:
+def _fetch(
+    want: Wanted, address: str, account: Account | None, tell: Callable[[str], None]
+) -> Base:
     started = time.monotonic()
+    tell(f"fetching {want.shown}")
     checksum = _expected(want.checksum, address)
     if checksum is None and "://" in address:
         logger.info("IMG_CHECKSUM is not set: %s is taken as it comes", want.shown)
     with temporary.file(want.folder, want.name) as part:
-        arrival = transfer.bring(want, address, checksum, part)
+        arrival = transfer.bring(want, address, checksum, part, tell)
         origin = Origin(
             address=Address.of(address),
             digests=arrival.arrived,
@@ -79,6 +88,7 @@ def _fetch(want: Wanted, address: str, account: Account | None) -> Base:
             size=arrival.source_size,
             mtime_ns=arrival.source_mtime_ns,
         )
+        tell(f"checking {want.shown}")
         if arrival.kind is Kind.RAW:
             base = _convert(part, want, arrival, origin, account)
         else:

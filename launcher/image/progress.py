@@ -20,6 +20,10 @@ WINDOW = 15.0
 BAR_WIDTH = 24
 
 
+def silent(_: str) -> None:
+    """Tells nobody."""
+
+
 def size(count: float) -> str:
     """Bytes for people: `17 bytes`, `12.3 MiB`, `400 MiB`, `2.1 GiB`."""
     if count < 1024:
@@ -71,6 +75,7 @@ class Meter:
 
     :param total: bytes that are expected, None where nobody said.
     :param show: what to do with the text, every `every` seconds at most.
+    :param tell: the same for the text without a bar.
     :param clock: seconds, from any start.
     """
 
@@ -83,11 +88,13 @@ class Meter:
         every: float,
         with_bar: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        tell: Callable[[str], None] = silent,
     ) -> None:
         self.done = 0
         self._verb = verb
         self._total = total
         self._show = show
+        self._tell = tell
         self._every = every
         self._with_bar = with_bar
         self._clock = clock
@@ -106,7 +113,9 @@ class Meter:
         before, done_before = self._samples[0]
         speed = (self.done - done_before) / (now - before) if now > before else 0.0
         front = bar(self.done, self._total) if self._with_bar else ""
-        self._show(front + sentence(self._verb, self.done, self._total, speed))
+        text = sentence(self._verb, self.done, self._total, speed)
+        self._show(front + text)
+        self._tell(text)
 
     def summary(self) -> str:
         """`downloaded 400 MiB in 9 s (45.0 MiB/s)`."""
@@ -117,17 +126,22 @@ class Meter:
 
 @contextmanager
 def shown(
-    verb: str, total: int | None, *, clock: Callable[[], float] = time.monotonic
+    verb: str,
+    total: int | None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    tell: Callable[[str], None] = silent,
 ) -> Iterator[Meter]:
-    """A meter that shows itself on stderr, in the way that fits; a summary if all went well."""
+    """A meter that shows itself on stderr, in the way that fits, and to `tell`; a summary if all
+    went well."""
     if sys.stderr.isatty():
-        meter = Meter(verb, total, _draw, every=BAR_EVERY, with_bar=True, clock=clock)
+        meter = Meter(verb, total, _draw, every=BAR_EVERY, with_bar=True, clock=clock, tell=tell)
         try:
             yield meter
         finally:
             _draw("")
     else:
-        meter = Meter(verb, total, logger.info, every=LOG_EVERY, clock=clock)
+        meter = Meter(verb, total, logger.info, every=LOG_EVERY, clock=clock, tell=tell)
         yield meter
     logger.info(meter.summary())
 

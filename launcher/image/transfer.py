@@ -3,7 +3,7 @@
 They arrive, are hashed for the checksum, unpacked, hashed for the name, and written to a file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -37,9 +37,16 @@ class Arrival:
     source_mtime_ns: int
 
 
-def bring(want: Wanted, address: str, checksum: Checksum | None, part: Path) -> Arrival:
+def bring(
+    want: Wanted,
+    address: str,
+    checksum: Checksum | None,
+    part: Path,
+    tell: Callable[[str], None] = progress.silent,
+) -> Arrival:
     """Bring the bytes at `address` over, unpacked, into `part`, and compare with `checksum`.
 
+    :param tell: is told every few seconds how far it is.
     :raise ImageRefused: when they are not an image, not a qcow2 image to trust as far as its
         header tells, or not what `checksum` says.
     :raise StorageError: when there is no space for them.
@@ -54,7 +61,7 @@ def bring(want: Wanted, address: str, checksum: Checksum | None, part: Path) -> 
         if stream.length is not None:
             space.require(want.folder, stream.length)
         total = stream.length
-        with progress.shown(stream.verb, stream.length) as meter:
+        with progress.shown(stream.verb, stream.length, tell=tell) as meter:
             chunks = _counted(stream.chunks, hashes, meter)
             head, chunks = _peek(chunks)
             kind = content.identify(head, shown)

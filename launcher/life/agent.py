@@ -9,6 +9,9 @@ from pathlib import Path
 # docs/interop/qemu-ga-ref: guest-sync-delimited).
 FRESH = b"\xff"
 
+# What reading an answer ends with that is none of an agent's.
+NONSENSE = (EOFError, ValueError, RecursionError, asyncio.LimitOverrunError)
+
 
 async def shut_down(socket: Path, timeout: float) -> bool:
     """Ask the agent to power the guest off. True if an agent is there and took the order.
@@ -34,7 +37,20 @@ async def shut_down(socket: Path, timeout: float) -> bool:
                 writer.close()
     except (OSError, TimeoutError):
         return ordered
-    except (EOFError, ValueError, RecursionError, asyncio.LimitOverrunError):
+    except NONSENSE:
+        return False
+
+
+async def answers(socket: Path, timeout: float) -> bool:
+    """Whether an agent is there and shows itself within `timeout` seconds."""
+    try:
+        async with asyncio.timeout(timeout):
+            reader, writer = await asyncio.open_unix_connection(socket)
+            try:
+                return await _is_there(reader, writer)
+            finally:
+                writer.close()
+    except (OSError, TimeoutError, *NONSENSE):
         return False
 
 

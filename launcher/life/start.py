@@ -24,7 +24,7 @@ from launcher.host.errors import RightMissing, StorageError
 from launcher.host.log import step
 from launcher.host.process import Child, spawn
 from launcher.image.base import Base
-from launcher.life import assembly, state
+from launcher.life import assembly, control, state
 from launcher.life.assembly import Handles, Storage
 from launcher.life.facts import Facts, look
 from launcher.life.outcome import Outcome, outcome
@@ -57,11 +57,12 @@ def start(settings: Settings, arguments: tuple[str, ...]) -> int:
         logger.warning("%s", notice)
     make_run_dir(settings.run_dir, facts.account)
     state.write(settings.run_dir, Phase.STARTING)
-    with ExitStack() as stack:
-        result = run(facts, stack)
-    report(result)
-    if result.stay:
-        stay_off(settings.run_dir, result)
+    with unix.listening(control.path(settings.run_dir)) as door:
+        with ExitStack() as stack:
+            result = run(facts, door, stack)
+        report(result)
+        if result.stay:
+            stay_off(settings.run_dir, result)
     return result.exit_code
 
 
@@ -85,7 +86,7 @@ def make_run_dir(run_dir: Path, account: Account | None) -> None:
     access.grant(run_dir, account, access.ENTER)
 
 
-def run(facts: Facts, stack: ExitStack) -> Outcome:
+def run(facts: Facts, door: socket.socket, stack: ExitStack) -> Outcome:
     """From what was found to the end of QEMU; what it needs is left on `stack`."""
     settings = facts.settings
     if isinstance(facts.network, UserNetwork):
@@ -118,6 +119,7 @@ def run(facts: Facts, stack: ExitStack) -> Outcome:
         name=settings.vm_name,
         qemu=child,
         monitor=monitor,
+        door=door,
         agent_socket=assembly.agent_path(settings.run_dir),
         run_dir=settings.run_dir,
         stop_timeout=settings.stop_timeout,
@@ -135,7 +137,10 @@ def fetched(facts: Facts) -> Base:
         with tap.open_tap(facts.network.port):
             pass
 
-    return fetch.ensure(facts.settings, facts.account)
+    def tell(progress: str) -> None:
+        state.remember(facts.settings.run_dir, Phase.STARTING, progress)
+
+    return fetch.ensure(facts.settings, facts.account, tell)
 
 
 def hand_over(facts: Facts, base: Base) -> None:

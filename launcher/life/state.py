@@ -1,12 +1,16 @@
 """The state file, RUN_DIR/state.json: what a probe or a person may know without asking QEMU."""
 
 import json
+import logging
 import time
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from launcher.host.errors import StorageError
+
+logger = logging.getLogger("startvm")
 
 
 class Phase(StrEnum):
@@ -24,8 +28,11 @@ class State(NamedTuple):
     since: int
     reason: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.phase}: {self.reason}" if self.reason else str(self.phase)
 
-def write(run_dir: Path, phase: Phase, reason: str = "") -> None:
+
+def write(run_dir: Path, phase: Phase, reason: str = "") -> State:
     """Replace the file as a whole, so that a reader never sees half of it.
 
     :raise StorageError: when RUN_DIR is full, say.
@@ -37,6 +44,16 @@ def write(run_dir: Path, phase: Phase, reason: str = "") -> None:
         temporary.replace(run_dir / "state.json")
     except OSError as err:
         raise StorageError(f"{temporary} cannot be written: {err.strerror}") from err
+    return state
+
+
+def remember(run_dir: Path, phase: Phase, reason: str = "") -> State:
+    """The same with a warning for an error: a full disk is no reason to cut a guest off."""
+    try:
+        return write(run_dir, phase, reason)
+    except StorageError as err:
+        logger.warning("%s", err)
+        return State(phase, int(time.time()), reason)
 
 
 def read(run_dir: Path) -> State | None:
@@ -45,4 +62,9 @@ def read(run_dir: Path) -> State | None:
         fields = json.loads((run_dir / "state.json").read_text())
     except FileNotFoundError:
         return None
+    return parse(fields)
+
+
+def parse(fields: Mapping[str, Any]) -> State:
+    """A state from its fields by name, whatever else there is."""
     return State(Phase(fields["phase"]), fields["since"], fields["reason"])

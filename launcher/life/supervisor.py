@@ -10,16 +10,17 @@ from signal import SIG_BLOCK, SIGINT, SIGKILL, SIGTERM, pthread_sigmask
 from socket import socket
 from typing import Any, TypeVar
 
-from launcher.host.errors import StorageError
 from launcher.host.process import Child
 from launcher.life import state
 from launcher.life.children import end_of, relay
+from launcher.life.control import serve
+from launcher.life.health import Health
 from launcher.life.ladder import Rung
 from launcher.life.monitor import Monitor, MonitorLost, connect
 from launcher.life.outcome import End
 from launcher.life.service import Service, keep
 from launcher.life.shutdown import Descent
-from launcher.life.state import Phase
+from launcher.life.state import Phase, State
 
 logger = logging.getLogger("startvm")
 T = TypeVar("T")
@@ -36,11 +37,12 @@ SAME_REBOOT = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Vm:
-    """A QEMU that was started paused, with what belongs to it."""
+    """A QEMU that was started paused, with what belongs to it. `door` is the control socket."""
 
     name: str
     qemu: Child
     monitor: socket
+    door: socket
     agent_socket: Path
     run_dir: Path
     stop_timeout: float
@@ -75,6 +77,8 @@ class Supervision:
         self._stopping = False
         self._forced = False
         self._reason: str | None = None
+        self._trouble = ""
+        self._state = State(Phase.STARTING, 0)
         self._reset = -SAME_REBOOT
         self._tasks = AsyncExitStack()
         self._monitor: Monitor | None = None
@@ -100,6 +104,9 @@ class Supervision:
         if self._monitor:
             for each in services:
                 self._begin(keep(each))
+            health = Health(self._monitor, self.vm.agent_socket, lambda: self._state)
+            self._tasks.callback(health.close)
+            self._begin(serve(self.vm.door, {"status": health.status}))
             with suppress(MonitorLost):
                 await self._run(self._monitor)
         status = await self._last_breath()
@@ -186,9 +193,12 @@ class Supervision:
                 case "SHUTDOWN":
                     self._reason = data["reason"]
                 case "RESUME" if not self._stopping:
+                    self._trouble = ""
                     self._remember(Phase.RUNNING)
+                case "BLOCK_IO_ERROR" if data.get("action") == "stop":
+                    self._trouble = disk_error(data)
                 case "STOP" if not self._stopping and self._reason is None:
-                    self._remember(Phase.PAUSED)
+                    self._remember(Phase.PAUSED, self._trouble)
         self._closed.set()
 
     def _is_first_reset(self) -> bool:
@@ -197,12 +207,17 @@ class Supervision:
         before, self._reset = self._reset, now
         return now - before > SAME_REBOOT
 
-    def _remember(self, phase: Phase) -> None:
-        """Write the state file; a full disk is no reason to cut a guest off."""
-        try:
-            state.write(self.vm.run_dir, phase)
-        except StorageError as err:
-            logger.warning("%s", err)
+    def _remember(self, phase: Phase, reason: str = "") -> None:
+        self._state = state.remember(self.vm.run_dir, phase, reason)
+
+
+def disk_error(data: Mapping[str, Any]) -> str:
+    """QMP's BLOCK_IO_ERROR in words."""
+    full = " (no space left)" if data.get("nospace") else ""
+    why = data.get("reason", "unknown reason")
+    # The node has no name when the drive is empty.
+    node = data.get("node-name") or data["device"]
+    return f"disk {node}: {data['operation']} failed: {why}{full}"
 
 
 def notice(name: str, data: Mapping[str, Any]) -> None:
@@ -215,11 +230,7 @@ def notice(name: str, data: Mapping[str, Any]) -> None:
         case "GUEST_PANICKED":
             logger.error("the guest panicked")
         case "BLOCK_IO_ERROR":
-            full = " (no space left)" if data.get("nospace") else ""
-            why = data.get("reason", "unknown reason")
-            # The node has no name when the drive is empty.
-            node = data.get("node-name") or data["device"]
-            logger.error("disk %s: %s failed: %s%s", node, data["operation"], why, full)
+            logger.error("%s", disk_error(data))
         case "STOP":
             logger.debug("the VM is paused")
         case _:

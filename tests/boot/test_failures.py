@@ -25,7 +25,7 @@ def running(idle: Pod, *arguments: str, **settings: str) -> Run:
 
 def wait_for_status(idle: Pod, wanted: str) -> None:
     deadline = time.monotonic() + END_PATIENCE
-    while (told := idle.berth("status", check=False).stdout.strip()) != wanted:
+    while not (told := idle.berth("status", check=False).stdout).startswith(wanted):
         assert time.monotonic() < deadline, told
 
 
@@ -89,7 +89,7 @@ def test_a_guest_that_fills_its_volume_is_paused_not_broken(idle: Pod) -> None:
             "(dd if=/dev/urandom of=/data/much bs=1M count=8; sync) >/dev/null 2>&1 &"
         )
         run.log.wait_for(r"error: disk pet: write failed: .* \(no space left\)")
-        wait_for_status(idle, "paused")
+        wait_for_status(idle, "paused: disk pet: write failed: ")
         assert run.stop().status == 70
 
 

@@ -11,7 +11,8 @@ from signal import SIGINT, SIGTERM
 from typing import Any
 
 from launcher.host.process import Child, spawn
-from launcher.life import state
+from launcher.host.unix import listening
+from launcher.life import control, state
 from launcher.life.outcome import End
 from launcher.life.service import Service
 from launcher.life.state import Phase
@@ -49,6 +50,7 @@ class Life:
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = run_dir
         self.notes = run_dir / "notes"
+        self.door = control.path(run_dir)
         self.qemu: Child | None = None
         self.monitor: socket.socket | None = None
 
@@ -75,5 +77,6 @@ class Life:
                     spawn("qemu", argv, pass_fds=[theirs.fileno()], capture_stderr=True)
                 )
             agent = self.run_dir / "agent.sock"
-            vm = Vm("web-0", self.qemu, self.monitor, agent, self.run_dir, stop_timeout)
+            door = stack.enter_context(listening(self.door))
+            vm = Vm("web-0", self.qemu, self.monitor, door, agent, self.run_dir, stop_timeout)
             return supervise(vm, prepare)

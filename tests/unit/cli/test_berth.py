@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from launcher import __version__
 from launcher.cli import environment
-from launcher.cli.berth import main
+from launcher.cli.commands import commands
 from launcher.life import state
 from launcher.life.state import Phase
 
@@ -16,13 +16,13 @@ IMAGE = {"IMG_SOURCE": "https://me:secret@example.org/disk.qcow2?token=secret"}
 
 
 def berth(*arguments: str, **environ: str) -> Result:
-    return CliRunner().invoke(main, list(arguments), env=environ, catch_exceptions=False)
+    return CliRunner().invoke(commands, list(arguments), env=environ, catch_exceptions=False)
 
 
 def test_help_names_every_command() -> None:
     shown = berth("--help")
     assert shown.exit_code == 0
-    for name in ("console", "plan", "settings", "status"):
+    for name in ("console", "plan", "probe", "settings", "status"):
         assert f"\n  {name} " in shown.stdout
     assert berth("-h").stdout == shown.stdout
 
