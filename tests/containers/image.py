@@ -34,22 +34,26 @@ def archive() -> Path:
     :raise MissingPackagesError: when it must be built and the tools for it are not installed.
     :raise CommandError: when building it fails.
     """
-    podman = engine.ours()
     with context() as folder:
-        target = store.folder() / f"berth-{_key(folder)}.tar"
-        with store.locked("berth"):
-            if not target.exists():
-                store.make(target, lambda work: _save(podman, folder, work))
-                store.drop_others("berth", keep=target)
-                podman.run("image", "prune", "--force")
-            os.utime(target)
+        return archive_of(folder)
+
+
+def archive_of(folder: Path) -> Path:
+    """The same of the `context` in `folder`."""
+    podman = engine.ours()
+    target = store.folder() / f"berth-{_key(folder)}.tar"
+    with store.locked("berth"):
+        if not target.exists():
+            store.make(target, lambda work: _save(podman, folder, work))
+            store.drop_others("berth", keep=target)
+            podman.run("image", "prune", "--force")
+        os.utime(target)
     return target
 
 
-def loaded() -> str:
-    """The image's id, by which it then is in the storage of `engine.ours()`."""
+def loaded(tar: Path) -> str:
+    """The id of the image in `tar`, by which it then is in the storage of `engine.ours()`."""
     podman = engine.ours()
-    tar = archive()
     with store.locked("berth"):
         image = _id(tar)
         if image not in podman.run("images", "--quiet", "--no-trunc"):

@@ -17,8 +17,15 @@ Once = Callable[..., "CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="session")
-def archive() -> Path:
-    return image.archive()
+def sources() -> Iterator[Path]:
+    """What the image is made of, as it is when the tests begin."""
+    with image.context() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def archive(sources: Path) -> Path:
+    return image.archive_of(sources)
 
 
 @pytest.fixture(scope="session")
@@ -27,9 +34,9 @@ def inside(archive: Path) -> Contents:
 
 
 @pytest.fixture(scope="session")
-def reference() -> str:
+def reference(archive: Path) -> str:
     """The image in podman's storage, by an id that is this image's for ever."""
-    return image.loaded()
+    return image.loaded(archive)
 
 
 @pytest.fixture(scope="session")

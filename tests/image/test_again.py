@@ -13,12 +13,11 @@ from tests.containers.engine import Podman
 STATUS = "/var/lib/dpkg/status"
 
 
-def build_again(folder: Path) -> Path:
-    """Build with nothing of any build before it."""
+def build_again(sources: Path, folder: Path) -> Path:
+    """Build in `folder`, with nothing of any build before it."""
     podman = Podman(folder / "containers")
     try:
-        with image.context() as files:
-            image.build(podman, files, image.REFERENCE)
+        image.build(podman, sources, image.REFERENCE)
         return image.save(podman, image.REFERENCE, folder / "image.tar")
     finally:
         podman.remove()
@@ -33,7 +32,7 @@ def differences(one: Contents, other: Contents) -> list[str]:
     return found
 
 
-def test_nothing_but_times_differs(archive: Path) -> None:
+def test_nothing_but_times_differs(sources: Path, archive: Path) -> None:
     """A good verdict is kept: the same image is not built twice again."""
     verdict = store.folder() / f"again-{archive.stem}"
     with store.locked("again"):
@@ -43,20 +42,20 @@ def test_nothing_but_times_differs(archive: Path) -> None:
             with tempfile.TemporaryDirectory(
                 dir=store.folder(), prefix=".building-again-"
             ) as folder:
-                assert compare(archive, Path(folder)) == []
+                assert compare(sources, archive, Path(folder)) == []
             verdict.touch()
             store.drop_others("again", keep=verdict)
 
 
-def compare(archive: Path, folder: Path) -> list[str]:
-    one, again = contents.read(archive), build_again(folder)
+def compare(sources: Path, archive: Path, folder: Path) -> list[str]:
+    one, again = contents.read(archive), build_again(sources, folder)
     other = contents.read(again)
     if one.files[STATUS] != other.files[STATUS]:
         # Debian's archive went on since the first one was built, days ago maybe. It is no reason
         # for two builds of one day to differ.
         second = folder / "second"
         second.mkdir()
-        one = contents.read(build_again(second))
+        one = contents.read(build_again(sources, second))
     return differences(one, other)
 
 
