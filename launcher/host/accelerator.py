@@ -11,12 +11,23 @@ Accelerator = Literal["kvm", "tcg"]
 
 KVM = Path("/dev/kvm")
 
+HINT = (
+    "give the container /dev/kvm: on Kubernetes by a device plugin of the nodes, which the chart's "
+    "value `kvm` asks for; else with `--device /dev/kvm`"
+)
+
 
 class Choice(NamedTuple):
-    """`reason` is a clause that ends the sentence "running with KVM/TCG: ..."."""
+    """`reason` is a clause that ends the sentence "running with KVM/TCG: ...". `hint`: what to do
+    about emulation that nobody asked for; empty where there is nothing to do."""
 
     accelerator: Accelerator
     reason: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.accelerator.upper()}: {self.reason}"
+        return f"{text} (hint: {self.hint})" if self.hint else text
 
 
 def choose(
@@ -35,12 +46,11 @@ def choose(
         if problem:
             raise RightMissing(
                 f"ACCEL=kvm, but {problem}",
-                hint="give the container /dev/kvm (a device plugin, or `--device /dev/kvm`), "
-                "or set ACCEL=auto to emulate where there is none",
+                hint=f"{HINT}; or set ACCEL=auto to emulate where there is none",
             )
         return Choice("kvm", "ACCEL=kvm")
     if problem:
-        return Choice("tcg", f"{problem}; the VM is emulated and several times slower")
+        return Choice("tcg", f"{problem}; the VM is emulated and several times slower", HINT)
     if os.uname().machine in ("x86_64", "i686") and not _has_virtualisation(cpuinfo):
         # Some nested hosts show a /dev/kvm that opens while ordinary guests hang on it, or run a
         # hundred times slower than emulated ones: the CPU flag is missing exactly there.

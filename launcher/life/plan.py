@@ -52,7 +52,7 @@ def make(settings: Settings, arguments: tuple[str, ...]) -> Plan:
     facts = look(settings, arguments)
     network = describe_network(facts)
     return Plan(
-        accelerator=f"{facts.accelerator.accelerator}: {facts.accelerator.reason}",
+        accelerator=str(facts.accelerator),
         user=user(facts),
         notices=tuple(filter(None, (facts.pet.notice, *facts.network.notices))),
         image=image(facts),

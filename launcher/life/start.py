@@ -51,8 +51,8 @@ def start(settings: Settings, arguments: tuple[str, ...]) -> int:
     :raise LauncherError: when it cannot be started; nothing that was set up is left.
     """
     facts = look(settings, arguments)
-    choice = facts.accelerator
-    logger.info("running with %s: %s", choice.accelerator.upper(), choice.reason)
+    unasked = settings.accel == "auto" and facts.accelerator.accelerator == "tcg"
+    logger.log(logging.WARNING if unasked else logging.INFO, "running with %s", facts.accelerator)
     for notice in filter(None, (facts.pet.notice, *facts.network.notices)):
         logger.warning("%s", notice)
     make_run_dir(settings.run_dir, facts.account)

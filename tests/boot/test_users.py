@@ -11,6 +11,7 @@ import pytest
 
 from tests.boot.terminal import attached
 from tests.boot.test_machine import loop_device
+from tests.boot.test_options import qemu_img
 from tests.boot.test_stop import DEAF, NO_AGENT
 from tests.pods.container import QEMU_ID, QEMU_USER, Rights
 from tests.pods.run import Run
@@ -79,6 +80,40 @@ def test_qemu_is_nobody_special_and_we_have_six_capabilities(dropped: Pod, tmp_p
     # Ours still, so that neither root nor a pod that runs wholly as QEMU's user loses it.
     found = dropped.disk.stat()
     assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (0, QEMU_ID, 0o664)
+
+
+def test_nothing_is_written_but_to_volumes(dropped: Pod, tmp_path: Path) -> None:
+    """readOnlyRootFilesystem, with all that a first start does: a packed raw image, an Ignition
+    config that only root may read, and all of them on the one volume that the first Berth had."""
+    raw = dropped.folder / "disk.raw"
+    qemu_img("convert", "-f", "qcow2", "-O", "raw", dropped.image, raw)
+    subprocess.run(["gzip", "-1", raw], check=True)
+    ignition = dropped.folder / "ignition"
+    ignition.write_text('{"ignition": {"version": "3.4.0"}}')
+    ignition.chmod(0o400)
+    volume = dropped.folder / "image"
+    volume.mkdir()
+    dropped.rights = dropped.rights._replace(read_only=True)
+    for place in ("/", "/tmp", "/var/tmp", "/var/lib/misc", "/root", "/run"):
+        done = dropped.exec("sh", "-c", f"echo >{place}/written", check=False)
+        assert "Read-only file system" in done.stderr
+    dropped.settings |= {
+        "IMG_SOURCE": f"{raw}.gz",
+        "IGNITION_CONFIG_FILE": str(ignition),
+        "SHARED_DIR": str(volume),
+        "PET_DIR": str(volume),
+    }
+    run = dropped.boot()
+    assert_nobody_special(run.qemu)
+    name = "/sys/firmware/qemu_fw_cfg/by_name/opt/com.coreos/config/raw"
+    assert dropped.ssh(f"[ ! -e {name} ] || cat {name}") in ("", ignition.read_text())
+    assert run.stop().status == 0
+    (base,) = volume.glob("sha256-*.qcow2")
+    names = {"disk.raw.gz", base.name, f"{base.stem}.json", "web-3.qcow2", "web-3.json"}
+    assert {each.name for each in volume.iterdir()} == names
+    again = dropped.boot()
+    assert "fetch" not in again.log.text
+    assert again.stop().status == 0
 
 
 def test_a_qemu_that_hangs_is_killed_without_the_capability_kill(dropped: Pod) -> None:

@@ -46,6 +46,9 @@ def test_emulation_without_a_device(box: Box) -> None:
     choice = box.choose("auto")
     assert choice.accelerator == "tcg"
     assert choice.reason.startswith(f"there is no {box.device};")
+    # What one would do on Kubernetes, in the line that everybody sees.
+    assert str(choice).startswith(f"TCG: there is no {box.device};")
+    assert "device plugin" in str(choice)
 
 
 def test_emulation_where_the_device_does_not_open(box: Box) -> None:
