@@ -5,6 +5,7 @@ the namespace reaches containers as one on the host would.
 """
 
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,7 +45,7 @@ class Host(NamedTuple):
             text=True,
             timeout=timeout,
         )
-        assert done.returncode == 0 or not check, f"{argv}: {done.returncode}: {done.stderr}"
+        assert done.returncode == 0 or not check, f"{done.stderr}{done.returncode}: {argv}"
         return done
 
     def exec(self, container: str, *argv: str, check: bool = True) -> str:
@@ -69,8 +70,12 @@ class Host(NamedTuple):
 
     def remove_all(self) -> None:
         """Remove all containers and volumes, those of an earlier run that was killed among them."""
-        self.run("podman", "rm", "--all", "--force", "--time", "0", check=False)
-        self.run("podman", "volume", "prune", "--force", check=False)
+        deadline = time.monotonic() + PATIENCE
+        # One that ends just now may refuse to be removed.
+        while self.run("podman", "ps", "--all", "--quiet").stdout:
+            done = self.run("podman", "rm", "--all", "--force", "--time", "0", check=False)
+            assert time.monotonic() < deadline, done.stderr
+        self.run("podman", "volume", "prune", "--force")
 
 
 @contextmanager
