@@ -1,7 +1,9 @@
 """A cluster, Berth's image on it, a namespace for each test, and guests to install."""
 
 import os
+import time
 from collections.abc import Callable, Generator, Iterator
+from typing import NamedTuple
 
 import pytest
 
@@ -10,9 +12,20 @@ from tests.cluster.namespaces import Namespace
 from tests.cluster.release import Defaults, Release, Values, install
 from tests.cluster.served import Guests
 from tests.cluster.target import IMAGE, Target, target
-from tests.pods.ssh import Key, make_key
+from tests.pods.ssh import Client, Key, make_key
 
 Command = Callable[..., str]
+
+# What was measured on the way: a line for each, shown at the end.
+MEASURED = pytest.StashKey[list[str]]()
+
+# Kubernetes would tell each pod that starts later of it, in variables, if it were let.
+SERVICE = """\
+apiVersion: v1
+kind: Service
+metadata: {name: neighbour}
+spec: {ports: [{port: 80}]}
+"""
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +85,56 @@ def defaults(
 def installed(defaults: Defaults, namespace: Namespace) -> Callable[[str, Values], Release]:
     """Installs a release in the test's namespace, with these values on top of a small VM's."""
     return lambda name, values: install(defaults, name, values, namespace)
+
+
+class Web(NamedTuple):
+    """A release with nothing but the two values to edit, and the image; not to be disturbed.
+
+    :param said: by `helm install`.
+    """
+
+    release: Release
+    class_name: str
+    said: str
+    client: Client
+
+    def ssh(self, command: str) -> str:
+        return self.client.run(command).decode().removesuffix("\n")
+
+
+@pytest.fixture(scope="session")
+def web(cluster: Target, defaults: Defaults, request: pytest.FixtureRequest) -> Iterator[Web]:
+    with namespaces.namespace(cluster) as namespace:
+        namespace.apply(SERVICE)
+        # Our own cluster has one as clouds do: no volume before there is a pod for it.
+        names = cluster.kubectl("get", "storageclass", "-o", "jsonpath={.items[*].metadata.name}")
+        class_name = "late" if cluster.own else names.split()[0]
+        release = Release(namespace, "web", defaults)
+        begun = time.monotonic()
+        said = release.helm("install", {**defaults.needed, "className": class_name})
+        client = release.wait_for_ssh()
+        seconds = time.monotonic() - begun
+        request.config.stash[MEASURED].append(f"helm install: ssh after {seconds:.1f} s")
+        release.wait_ready()
+        yield Web(release, class_name, said, client)
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    return request.config.stash[MEASURED].append
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[MEASURED] = []
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if lines := config.stash[MEASURED]:
+        terminalreporter.section("measured")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 @pytest.hookimpl(wrapper=True)
