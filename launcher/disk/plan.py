@@ -51,8 +51,8 @@ class PetPlan(NamedTuple):
 
     `base`: None only for a pet to be made whose base has not been fetched yet; such a plan can be
     shown, not carried out. `size`, `grow_from`: bytes of the disk as the guest sees it; `size` is
-    None where only the base would tell. `record`: None for a pet to be made. `notice`: something
-    that the user should know, empty if there is nothing.
+    None where only the base would tell. `record`: None for a pet to be made. `notices` are finished
+    sentences for the user.
     """
 
     place: Place
@@ -64,7 +64,7 @@ class PetPlan(NamedTuple):
     size: int | None
     grow_from: int | None
     source: Address
-    notice: str
+    notices: tuple[str, ...]
 
     def words(self) -> tuple[str, ...]:
         """What would be done, a line for each step."""
@@ -123,8 +123,11 @@ def _new(
     least = base.virtual_size if base else 0
     size = _sectors(settings.vm_disk_size)
     if size and size < least:
-        now = f"the image's disk has {_both(least)}"
-        raise SettingsError([_too_small(settings, now, least)])
+        problem = (
+            f"VM_DISK_SIZE is {_both(settings.vm_disk_size or 0)}, and the image's disk has "
+            f"{_both(least)}; accepted: {least} bytes or more, or nothing"
+        )
+        raise SettingsError([problem])
     return PetPlan(
         place=place,
         found=found,
@@ -135,7 +138,7 @@ def _new(
         size=size or least or None,
         grow_from=None,
         source=_source(settings),
-        notice="",
+        notices=(),
     )
 
 
@@ -155,19 +158,13 @@ def _kept(
         )
     check_disk(path, disk, record)
     base = check_base(place, record, base)
-    problems = []
-    size = _sectors(settings.vm_disk_size)
-    if size and size < disk.virtual_size:
-        now = f"the pet {place.disk} has {_both(disk.virtual_size)}"
-        problems.append(_too_small(settings, now, disk.virtual_size))
     if wanted_uuid and wanted_uuid != record.uuid:
-        problems.append(
+        problem = (
             f"the metadata's uuid stands for {wanted_uuid}, and the pet {place.name} has been "
             f"{record.uuid} from its beginning; accepted: that one, or none"
         )
-    if problems:
-        raise SettingsError(problems)
-    is_larger = size is not None and size > disk.virtual_size
+        raise SettingsError([problem])
+    size = max(disk.virtual_size, _sectors(settings.vm_disk_size) or 0)
     return PetPlan(
         place=place,
         found=found,
@@ -175,14 +172,26 @@ def _kept(
         uuid=record.uuid,
         mac=record.mac,
         base=base,
-        size=size or disk.virtual_size,
-        grow_from=disk.virtual_size if is_larger else None,
+        size=size,
+        grow_from=disk.virtual_size if size > disk.virtual_size else None,
         source=record.source,
-        notice=_notice(settings, record),
+        notices=tuple(filter(None, (_size_kept(settings, disk), _base_kept(settings, record)))),
     )
 
 
-def _notice(settings: Settings, record: PetRecord) -> str:
+def _size_kept(settings: Settings, disk: Header) -> str:
+    """What to say of a size that the disk has outgrown, as after a roll-back. The VM starts all the
+    same: refusing would take it away, and there is nothing in this setting to obey."""
+    wanted = _sectors(settings.vm_disk_size)
+    if wanted is None or wanted >= disk.virtual_size:
+        return ""
+    return (
+        f"VM_DISK_SIZE is {_both(settings.vm_disk_size or 0)}; the disk keeps its "
+        f"{_both(disk.virtual_size)}, since it only ever grows"
+    )
+
+
+def _base_kept(settings: Settings, record: PetRecord) -> str:
     """What to say of an image that changed under a pet. The pet stays what it is."""
     source = settings.img_source
     if source is None or record.source.names(source):
@@ -201,13 +210,6 @@ def _source(settings: Settings) -> Address:
 def _sectors(size: int | None) -> int | None:
     """`size` rounded up to whole sectors, which is what qemu-img makes of it."""
     return None if size is None else -(-size // SECTOR) * SECTOR
-
-
-def _too_small(settings: Settings, now: str, least: int) -> str:
-    return (
-        f"VM_DISK_SIZE is {_both(settings.vm_disk_size or 0)}, and {now}; accepted: {least} bytes "
-        "or more, or nothing, since a disk only ever grows"
-    )
 
 
 def _both(size: int) -> str:

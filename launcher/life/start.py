@@ -53,7 +53,7 @@ def start(settings: Settings, arguments: tuple[str, ...]) -> int:
     facts = look(settings, arguments)
     unasked = settings.accel == "auto" and facts.accelerator.accelerator == "tcg"
     logger.log(logging.WARNING if unasked else logging.INFO, "running with %s", facts.accelerator)
-    for notice in filter(None, (facts.pet.notice, *facts.network.notices)):
+    for notice in (*facts.pet.notices, *facts.network.notices):
         logger.warning("%s", notice)
     make_run_dir(settings.run_dir, facts.account)
     state.write(settings.run_dir, Phase.STARTING)

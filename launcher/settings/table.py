@@ -110,7 +110,7 @@ class Settings(NamedTuple):
         "VM",
         "VM_DISK_SIZE",
         parse.size,
-        "Size of the pet's disk. It only ever grows.",
+        "Size of the pet's disk. It only ever grows; a disk that is larger already stays as it is.",
         default_text="the base's size",
     )
     accel: Literal["auto", "kvm", "tcg"] = setting(
