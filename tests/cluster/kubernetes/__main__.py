@@ -28,11 +28,14 @@ Pods' addresses lead there from this machine; {www} is served at {url}
 
 
 def up(name: str) -> None:
-    if (here := cluster.find(name)) and not here.missing():
+    here = cluster.find(name)
+    if here and not here.missing():
         say(f"the cluster {name} runs already; `./dev cluster down` ends it")
     else:
         if here:
-            say(f"of the cluster {name} there is no {', '.join(sorted(here.missing()))}; anew:")
+            say(f"of the cluster {name} there is no {', '.join(sorted(here.missing()))}: made anew")
+        elif name in place.existing():
+            say(f"the cluster {name} was left half made: made anew")
         say(f"starting a Kubernetes with two nodes, {name}")
         here = cluster.up(name)
     paths = [str(programs.find(program).parent) for program in ("helm", "kubectl")]

@@ -4,7 +4,6 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
@@ -48,7 +47,7 @@ class Module:
         stamps = (f"-X {variable}={value}" for variable, value in self.stamps(self).items())
         return " ".join(["-s -w", *stamps])
 
-    @cached_property
+    @property
     def key(self) -> str:
         """Hash of all that decides what comes out, as 16 hex digits.
 

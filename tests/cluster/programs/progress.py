@@ -27,7 +27,7 @@ class Progress:
         self._thread = threading.Thread(target=self._show, daemon=True)
 
     def __enter__(self) -> None:
-        self._write(f"== {self._what}, once (about {self._minutes} minutes on two cores)\n")
+        self._write(f"== {self._what}, once (about {self._minutes} min on two cores)\n")
         self._thread.start()
 
     def __exit__(
