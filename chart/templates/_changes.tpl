@@ -16,7 +16,8 @@ Told beforehand, with the way out; without a cluster to ask there are none.
   {{- with get $wanted $name }}{{ $new = include "berth.claimSummary" . }}{{ end -}}
   {{- if ne $old $new -}}
     {{- $changes = append $changes (printf "%s: %s to %s" $name $old $new) -}}
-    {{- if eq $name "pet" }}{{ $grows = true }}{{ end -}}
+    {{- $size := include "berth.bytes" .spec.resources.requests.storage | int64 -}}
+    {{- if and (eq $name "pet") (gt (include "berth.petSize" $ | include "berth.bytes" | int64) $size) }}{{ $grows = true }}{{ end -}}
   {{- end -}}
   {{- $_ := unset $wanted $name -}}
 {{- end -}}

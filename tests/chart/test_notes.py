@@ -27,6 +27,10 @@ def test_emulation_is_told_with_the_line_that_ends_it() -> None:
     off = NEWEST.notes({**PUBLIC, "kvm": "off"})
     assert "NO HARDWARE VIRTUALISATION for web: kvm is off" in off
     assert "NO HARDWARE" not in NEWEST.notes({**PUBLIC, "kvm": "squat.ai/kvm"})
+    # Where the chart itself would refuse it.
+    restricted = NEWEST.notes(RESTRICTED)
+    assert "upgrade again with kvm=auto.\n***" in restricted
+    assert "privileged" not in restricted
 
 
 def test_one_node_is_told_only_where_it_is_so() -> None:
