@@ -12,8 +12,9 @@ from tests.boot.conftest import Up
 from tests.pods.run import END_PATIENCE
 from tests.pods.vm import Pod
 
+# Of IPv6 nothing: the kernel itself goes on with it for seconds after a link came up.
 SHOW = """\
-ip -brief link; ip -4 address; ip rule; ip route show table all
+ip -brief link; ip -4 address; ip -4 rule; ip -4 route show table all
 nft --stateless list ruleset
 cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/*/forwarding
 """
