@@ -7,8 +7,8 @@
 # pip is in the result. What changes seldom comes first: a change of the launcher alone rebuilds the
 # last layer.
 
-# A release names it by its digest: --build-arg BASE=docker.io/library/debian:trixie-slim@sha256:...
-ARG BASE=docker.io/library/debian:trixie-slim
+# A release names it by its digest: --build-arg BASE=debian:trixie-slim@sha256:...
+ARG BASE=debian:trixie-slim
 
 # --- Libraries: exactly those of the lock, in a virtual environment that moves as a whole -------
 

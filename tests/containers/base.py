@@ -5,7 +5,6 @@ required packages and apt, without documentation.
 """
 
 import platform
-import shutil
 import time
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from tests.guests.commands import require_packages, run
 DEBIAN_PACKAGES = ("apt", "debian-archive-keyring", "mmdebstrap")
 
 # What the Dockerfile's FROM asks for.
-REFERENCE = "docker.io/library/debian:trixie-slim"
+REFERENCE = "debian:trixie-slim"
 SUITE = "trixie"
 
 # Debian's archive moves on, slowly.
@@ -33,8 +32,9 @@ _LEFT_OUT = (
 # 2026-01-01, as in the Dockerfile: files that are newer get this date.
 _EPOCH = "1767225600"
 
-_ARCHIVE = "http://deb.debian.org/debian"
-_SECURITY = "http://deb.debian.org/debian-security"
+NO_ARCHIVE = """\
+apt knows no Debian archive here, by which Debian 13 could be had.
+hint: build the image on a Debian, or from the published debian:trixie-slim with podman build ."""
 
 
 def archive() -> Path:
@@ -75,28 +75,27 @@ def _make(work: Path) -> Path:
 
 
 def _sources() -> list[str]:
-    archive, security = _mirrors()
-    return [
-        f"deb {archive} {SUITE} main",
-        f"deb {archive} {SUITE}-updates main",
-        f"deb {security} {SUITE}-security main",
-    ]
+    """Debian 13's lines for the archives that this machine, a Debian, gets its packages from.
 
-
-def _mirrors() -> tuple[str, str]:
-    """Where this machine gets Debian from, if it is a Debian and says so."""
-    system = platform.freedesktop_os_release()
-    if system.get("ID") != "debian" or not shutil.which("apt-get"):
-        return _ARCHIVE, _SECURITY
+    :raise FileNotFoundError: when it has none.
+    """
     listing = run(
         "apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"
     )
-    uris = dict(line.split(" ", 1) for line in reversed(listing.splitlines()))
-    release = system.get("VERSION_CODENAME", "")
-    return (
-        uris.get(release, _ARCHIVE).rstrip("/"),
-        uris.get(f"{release}-security", _SECURITY).rstrip("/"),
-    )
+    archives = dict(line.split(" ", 1) for line in reversed(listing.splitlines()))
+    release = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    if release not in archives:
+        raise FileNotFoundError(NO_ARCHIVE)
+    suites = {
+        SUITE: release,
+        f"{SUITE}-updates": release,
+        f"{SUITE}-security": f"{release}-security",
+    }
+    return [
+        f"deb {archives[ours].rstrip('/')} {theirs} main"
+        for theirs, ours in suites.items()
+        if ours in archives
+    ]
 
 
 def reference(podman: Podman) -> str:
