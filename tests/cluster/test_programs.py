@@ -79,9 +79,7 @@ def test_program_that_cannot_be_built(hello: Module, tmp_path: Path) -> None:
     (hello.folder / "greet/greet.go").write_text(
         'package main\n\nimport _ "example.invalid/none"\n'
     )
-    with pytest.raises(
-        BuildError, match="no required module provides package example.invalid/none"
-    ):
+    with pytest.raises(BuildError, match="cannot find module providing package"):
         build.find("hello")
     assert cached(tmp_path) == [".lock"]
 

@@ -23,14 +23,18 @@ from tests.cluster.kubernetes.errors import ClusterError, wait_for
 from tests.cluster.kubernetes.place import DNS_SERVICE, DOMAIN, NodePlace, Place
 from tests.cluster.programs import find
 
-# $1: the node's folder, $2: the cluster's, $3: the latter without the /var before it. Nothing is
-# written to this machine's files but in $1.
+# $1: the node's folder, $2: the cluster's, $3: that of the programs. Nothing is written to this
+# machine's files but in $1.
 INIT = """\
 set -e
 mount --make-rshared /
-mkdir -p "$1/var/lib" "$1/var/log" "$1/var/tmp" "$1/var$3"
+mkdir -p "$1/var/lib" "$1/var/log" "$1/var/tmp"
 ln -s /run "$1/var/run"
-mount --bind "$2" "$1/var$3"
+for seen in "$2" "$3"; do
+    case $seen in
+        /var/*) mkdir -p "$1$seen" && mount --bind "$seen" "$1$seen" ;;
+    esac
+done
 mount --rbind "$1/var" /var
 mount -t tmpfs -o mode=755 run /run
 # A mount of its own, as whatever runs `ip netns add` would make it one while pods are using it.
@@ -134,14 +138,13 @@ def find_init(place: Place, node: NodePlace) -> int:
 
 
 def _start_init(place: Place, node: NodePlace) -> int:
-    relative = str(place.folder).removeprefix("/var")
     pid = _start(
         place,
         node,
         "init",
         *("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
         *("--propagation", "private", "sh", "-c", INIT, "init"),
-        *(node.folder, place.folder, relative),
+        *(node.folder, place.folder, find("containerd").parents[1]),
     )
     ready = node.folder / "ready"
     wait_for(f"{node.name}'s namespaces", lambda: _alive(pid, "init") and ready.exists(), 30, 0.01)
