@@ -9,6 +9,7 @@ each command a list of steps, done in turn after the command was answered. A ste
     ["signal", NUMBER] to the program that started this one   ["die", NUMBER] of a signal
     ["exit", STATUS]   ["close"] the monitor   ["mute"] neither answer nor do anything any more
     ["flood", COUNT] characters on stderr, without the end of a line
+    ["return", VALUE] in the place of an empty answer, if it is the first step
 
 What the script does not name is done as QEMU does: `quit` ends, `cont` resumes.
 """
@@ -76,6 +77,13 @@ class Fake:
     def do_mute(self) -> None:
         self.mute = True
 
+    def do_return(self, value: dict[str, Any]) -> None:
+        """Done already: it is the answer."""
+
+    def answer(self, command: str) -> dict[str, Any]:
+        steps = self.script.get(command, [])
+        return {"return": steps[0][1] if steps and steps[0][0] == "return" else {}}
+
     def commands(self) -> Iterator[dict[str, Any]]:
         """Commands may follow each other without anything in between."""
         text, decoder = "", json.JSONDecoder()
@@ -94,7 +102,8 @@ class Fake:
         for command in self.commands():
             if self.mute:
                 continue
-            self.send({"return": {}} | ({"id": command["id"]} if "id" in command else {}))
+            answer = self.answer(command["execute"])
+            self.send(answer | ({"id": command["id"]} if "id" in command else {}))
             self.do(command["execute"])
 
 
