@@ -112,6 +112,12 @@ class Release(NamedTuple):
         for pod in pods or [self.pod()]:
             self.namespace.wait(f"pod/{pod}", "condition=Ready", seconds)
 
+    def wait_for_another(self, uid: str, pod: str = "") -> Client:
+        """Wait until another pod than the one with this uid has its name and serves ssh."""
+        ask = ("get", f"pod/{self.pod(pod)}", "--ignore-not-found", "-o=jsonpath={.metadata.uid}")
+        wait_until(lambda: self.namespace.kubectl(*ask) not in ("", uid))
+        return self.wait_for_ssh(pod)
+
     def client(self, pod: str = "") -> Client:
         """ssh to where the pod is now. A VM is the same host wherever its pod comes up: a host key
         that changes is refused."""
