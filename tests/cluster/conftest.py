@@ -15,6 +15,7 @@ from tests.cluster.target import IMAGE, Target, target
 from tests.pods.ssh import Client, Key, make_key
 
 Command = Callable[..., str]
+Installer = Callable[[str, Values], Release]
 
 # What was measured on the way: a line for each, shown at the end.
 MEASURED = pytest.StashKey[list[str]]()
@@ -82,7 +83,7 @@ def defaults(
 
 
 @pytest.fixture
-def installed(defaults: Defaults, namespace: Namespace) -> Callable[[str, Values], Release]:
+def installed(defaults: Defaults, namespace: Namespace) -> Installer:
     """Installs a release in the test's namespace, with these values on top of a small VM's."""
     return lambda name, values: install(defaults, name, values, namespace)
 
