@@ -35,7 +35,7 @@ WRONG = {
     "CONFIG_DRIVE_BUS": "usb",
     "VNC_PASSWORD_FILE": "password",
     "QEMU_USER": "q e",
-    "NETWORK": "passt",
+    "NETWORK": "bridge",
     "HOSTFWD": "tcp::22-:22,22:22",
     "STOP_TIMEOUT": "1",
     "ON_POWEROFF": "halt",
