@@ -98,12 +98,20 @@ livenessProbe:
 {{- end }}
 
 {{/*
-A ReadWriteOnce volume is attached to one node, and pods on another one would wait for it for ever:
-the scheduler does not know, so it is told. Always, or scaling would change and restart the first pod.
+Whether the VMs of the release have to be on one node: a ReadWriteOnce volume is attached to one.
+What a claim of the user's own is like, they know themselves.
+*/}}
+{{- define "berth.isOnOneNode" -}}
+{{- if and .Values.shared.enabled (eq .Values.shared.accessMode "ReadWriteOnce") (not .Values.shared.existingClaim) }}true{{ end -}}
+{{- end }}
+
+{{/*
+Pods on another node would wait for that volume for ever, and the scheduler does not know, so it is
+told. Always, or scaling would change and restart the first pod.
 */}}
 {{- define "berth.affinity" -}}
 {{- $affinity := deepCopy .Values.affinity -}}
-{{- if and .Values.shared.enabled (eq .Values.shared.accessMode "ReadWriteOnce") (not .Values.shared.existingClaim) (not (hasKey $affinity "podAffinity")) -}}
+{{- if and (include "berth.isOnOneNode" .) (not (hasKey $affinity "podAffinity")) -}}
   {{- $labels := include "berth.releaseSelector" . | fromYaml -}}
   {{- $_ := set $labels "app.kubernetes.io/component" "vm" -}}
   {{- $pods := dict "matchLabels" $labels -}}

@@ -172,6 +172,9 @@ with a hyphen; ` // ` in it is where it is broken, as before a command.
 - extraDisks.{{ $name }}.claimName is one disk, and replicas is {{ int $.Values.replicas }}: two VMs that write to one disk destroy it
 {{- end }}
 {{- end }}
+{{- if and .Values.podDisruptionBudget.enabled $several (include "berth.isOnOneNode" .) }}
+- podDisruptionBudget.enabled is true for {{ int .Values.replicas }} replicas that a ReadWriteOnce shared volume keeps on one node: the first one to leave it would wait for the others, and they for it, so the node could never be drained; set shared.accessMode to ReadWriteMany, or shared.enabled to false
+{{- end }}
 {{- $set := list -}}
 {{- range include "berth.env" . | fromYamlArray }}{{ $set = append $set .name }}{{ end -}}
 {{- range .Values.extraEnv }}

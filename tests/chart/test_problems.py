@@ -145,6 +145,13 @@ PROBLEMS: list[tuple[dict[str, Any], str]] = [
         "destroy it",
     ),
     (
+        {**PUBLIC, "replicas": 3, "podDisruptionBudget": {"enabled": True}},
+        "podDisruptionBudget.enabled is true for 3 replicas that a ReadWriteOnce shared volume "
+        "keeps on one node: the first one to leave it would wait for the others, and they for it, "
+        "so the node could never be drained; set shared.accessMode to ReadWriteMany, or "
+        "shared.enabled to false",
+    ),
+    (
         {**PUBLIC, "extraEnv": [{"name": "VM_CPUS", "value": "2"}]},
         "extraEnv sets VM_CPUS, which the chart sets from a value of its own",
     ),
@@ -213,6 +220,7 @@ def test_all_problems_at_once() -> None:
             "network": {"mode": "user", "hostfwd": ["tcp::80-:80"]},
         },
         {**PUBLIC, "vms": {"a": {}, "b-ports": {}}},
+        {**PUBLIC, "podDisruptionBudget": {"enabled": True}},
     ],
     ids=str,
 )

@@ -124,6 +124,31 @@ def test_off_without_quotes_is_off() -> None:
         assert NEWEST.template({"sshKey": KEY, "kvm": off}).environment()["ACCEL"] == "tcg"
 
 
+def test_image_of_a_vm_inherits_no_checksum() -> None:
+    values = {
+        "sshKey": KEY,
+        "image": {"source": "http://a.example/a.img", "checksum": "http://a.example/SHA256SUMS"},
+        "vms": {"same": {}, "other": {"image": {"source": "http://b.example/b.img"}}},
+    }
+    rendered = NEWEST.template(values)
+    assert rendered.environment("web-same")["IMG_CHECKSUM"] == "http://a.example/SHA256SUMS"
+    assert rendered.environment("web-other")["IMG_SOURCE"] == "http://b.example/b.img"
+    assert "IMG_CHECKSUM" not in rendered.environment("web-other")
+
+
+def test_false_and_zero_of_a_vm_lie_over_what_is_above() -> None:
+    values = {
+        "sshKey": KEY,
+        "replicas": 2,
+        "qemuArgs": ["-s"],
+        "vms": {"pet": {"replicas": 0, "qemuArgs": [], "vnc": {"enabled": False}}},
+    }
+    rendered = NEWEST.template(values)
+    assert rendered.one("StatefulSet")["spec"]["replicas"] == 0
+    assert "args" not in rendered.container()
+    assert rendered.environment()["NO_VNC"] == "yes"
+
+
 def test_userdata_arrives_byte_for_byte() -> None:
     userdata = '\n  #!/bin/sh\r\n\techo "{{ .Values }}" \\n <é>  \n\n\n'
     rendered = NEWEST.template({"userdata": userdata})
