@@ -178,7 +178,15 @@ def test_a_volume_that_is_somebody_elses_is_named(
 
 
 def test_the_plan_says_so(restricted: Pod) -> None:
+    password = restricted.folder / "password"
+    password.write_text("confidential")
+    restricted.settings["VNC_PASSWORD_FILE"] = str(password)
     told = json.loads(restricted.berth("plan", "--json").stdout)
+    written = {str(restricted.run_dir / "vnc-password"): f"(the password in {password})"}
+    assert written.items() <= told["files"].items()
+    assert "confidential" not in json.dumps(told)
+    # It is that user already.
+    assert told["user"] == ""
     assert told["network"] == (
         f"{restricted.site.pod_ip} leads to the VM by tcp/{SSH} (its 22), udp/{DNS} (its 53)"
     )
@@ -198,4 +206,6 @@ def test_root_may_have_it_too(idle: Pod) -> None:
     end = idle.start(HOSTFWD="tcp::22-:22").wait()
     assert (end.status, "qemu (uid 107) may not listen on port 22" in end.log) == (77, True)
     idle.settings["HOSTFWD"] = HOSTFWD
+    told = json.loads(idle.berth("plan", "--json").stdout)
+    assert told["user"] == "qemu: uid 107, gid 107, further groups: none"
     assert_nobody_special(boot(idle).qemu)

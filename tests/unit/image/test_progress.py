@@ -97,6 +97,26 @@ def test_a_line_every_few_seconds_and_not_more() -> None:
     assert meter.summary() == "downloaded 60.0 MiB in 30 s (2.0 MiB/s)"
 
 
+def test_who_asks_meanwhile_is_told_the_same_without_a_bar() -> None:
+    clock = Clock()
+    lines: list[str] = []
+    told: list[str] = []
+    meter = Meter(
+        "downloaded",
+        100 * MIB,
+        lines.append,
+        every=5.0,
+        with_bar=True,
+        clock=clock,
+        tell=told.append,
+    )
+    for _ in range(10):
+        clock.now += 1
+        meter.advance(4 * MIB)
+    assert told == [line.partition("] ")[2] for line in lines]
+    assert told[-1] == "downloaded 40.0 MiB of 100 MiB (40 %), 4.0 MiB/s, 15 s left"
+
+
 def test_the_speed_is_that_of_late() -> None:
     clock = Clock()
     lines: list[str] = []
