@@ -26,8 +26,13 @@ Told beforehand, with the way out; without a cluster to ask there are none.
 {{- end -}}
 {{- if $changes }}
 {{- $kubectl := printf "kubectl -n %s" .Release.Namespace }}
+{{- $first := lookup "v1" "PersistentVolumeClaim" .Release.Namespace (printf "pet-%s-0" .name) }}
+{{- if eq (dig "status" "phase" "" $first) "Pending" }}
+- Kubernetes does not let the claims of a StatefulSet change ({{ join "; " $changes }}). They are Pending, there is nothing in them yet: // helm -n {{ .Release.Namespace }} uninstall {{ .Release.Name }} // {{ $kubectl }} delete pvc -l app.kubernetes.io/instance={{ .Release.Name }} // and then install it
+{{- else }}
 - Kubernetes does not let the claims of a StatefulSet change ({{ join "; " $changes }}). These commands change them all the same, and stop no VM:
 {{- if $grows }} // {{ $kubectl }} patch pvc pet-{{ .name }}-0 -p '{"spec":{"resources":{"requests":{"storage":"{{ include "berth.petSize" . }}"}}}}' // (and so for each replica, where its storage class can grow a claim){{ end }} // {{ $kubectl }} delete statefulset {{ .name }} --cascade=orphan // and then this one again
+{{- end }}
 {{- end }}
 {{- $claim := "" -}}
 {{- range $there.spec.template.spec.volumes -}}
