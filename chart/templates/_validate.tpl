@@ -112,7 +112,7 @@ with a hyphen; ` // ` in it is where it is broken, as before a command.
 {{- if and (eq $port 5900) .Values.vnc.enabled }}
 - probes.readiness.port is 5900, which is VNC's and no port of the VM
 {{- end }}
-{{- if and $isUser $port (not (regexMatch (printf "tcp:[^,]*:%d-" $port) (include "berth.hostfwd" .))) }}
+{{- if and $port (not (include "berth.podPort" (list . "tcp" $port))) }}
 - probes.readiness.port is {{ $port }}, which network.hostfwd does not let in ({{ join ", " $forwarded }})
 {{- end }}
 {{- range include "berth.ports" . | fromYamlArray }}
@@ -121,6 +121,8 @@ with a hyphen; ` // ` in it is where it is broken, as before a command.
 {{- end }}
 {{- if and $isUser (eq .protocol "SCTP") }}
 - service.ports.{{ .name }} is SCTP, which network.mode user cannot forward
+{{- else if not (include "berth.podPort" (list $ .protocol .targetPort)) }}
+- service.ports.{{ .name }} leads to the VM's {{ lower .protocol }} port {{ .targetPort }}, which network.hostfwd does not let in ({{ join ", " $forwarded }})
 {{- end }}
 {{- end }}
 {{- end }}

@@ -38,7 +38,7 @@ the name of its objects, .key its name under vms (empty when there is but one VM
 {{- .Values.network.mode | default (eq .Values.securityLevel "restricted" | ternary "user" "nat") -}}
 {{- end }}
 
-{{/* Entries of service.ports in one shape, a list in YAML. */}}
+{{/* Entries of service.ports in one shape, a list in YAML. targetPort is the VM's. */}}
 {{- define "berth.ports" -}}
 {{- range $name, $given := .Values.service.ports }}
 {{- $port := kindIs "map" $given | ternary $given (dict "port" $given) }}
@@ -70,6 +70,26 @@ own port may be among those.
   {{- end -}}
 {{- end -}}
 {{- $forwards | uniq | join "," -}}
+{{- end }}
+
+{{/*
+The pod's port that leads to a port of the VM, nothing where none does: (list context protocol port).
+With nat they are the same; VNC's port is the pod's own, with either.
+*/}}
+{{- define "berth.podPort" -}}
+{{- $context := index . 0 }}{{ $protocol := index . 1 | lower }}{{ $port := index . 2 | int -}}
+{{- $isScreen := and $context.Values.vnc.enabled (eq (printf "%s/%d" $protocol $port) "tcp/5900") -}}
+{{- if or $isScreen (eq (include "berth.network" $context) "nat") -}}
+  {{- $port -}}
+{{- else -}}
+  {{- $found := "" -}}
+  {{- range include "berth.hostfwd" $context | splitList "," | reverse -}}
+    {{- if regexMatch (printf "^(hostfwd=)?%s:[^:]*:[0-9]+-[^:]*:%d$" $protocol $port) . -}}
+      {{- $found = regexFind ":[0-9]+-" . | trimPrefix ":" | trimSuffix "-" -}}
+    {{- end -}}
+  {{- end -}}
+  {{- $found -}}
+{{- end -}}
 {{- end }}
 
 {{/* Debian, where neither a source nor the name of something that is there is given. */}}

@@ -21,6 +21,15 @@ def test_restricted_says_what_comes_in() -> None:
     assert "comes in   tcp::22-:22, tcp::8080-:8080; nothing else" in NEWEST.notes(RESTRICTED)
 
 
+def test_ssh_is_told_where_it_comes_in() -> None:
+    user = {**PUBLIC, "network": {"mode": "user", "hostfwd": ["tcp::2200-:22"]}}
+    notes = NEWEST.notes(user)
+    assert "ssh -p 2200 root@web-0.web" in notes
+    assert "port-forward web-0 2222:2200" in notes
+    user["network"] = {"mode": "user", "hostfwd": ["tcp::80-:80"]}
+    assert "ssh" not in NEWEST.notes(user).replace("sshKey", "")
+
+
 def test_emulation_is_told_with_the_line_that_ends_it() -> None:
     line = "helm -n vms upgrade web CHART --reuse-values --set kvm=privileged"
     assert line in NEWEST.notes(PUBLIC, namespace="vms")

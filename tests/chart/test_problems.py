@@ -102,6 +102,15 @@ PROBLEMS: list[tuple[dict[str, Any], str]] = [
         "service.ports.sig is SCTP, which network.mode user cannot forward",
     ),
     (
+        {
+            **PUBLIC,
+            "network": {"mode": "user", "hostfwd": ["tcp::2222-:22", "udp::80-:80"]},
+            "service": {"ports": {"ssh": 22, "http": 80}},
+        },
+        "service.ports.http leads to the VM's tcp port 80, which network.hostfwd does not let in "
+        "(tcp::2222-:22, udp::80-:80)",
+    ),
+    (
         {**PUBLIC, "securityLevel": "restricted", "network": {"mode": "nat"}},
         "securityLevel is restricted and network.mode nat, which needs the capability NET_ADMIN; "
         "leave network.mode out",
