@@ -26,8 +26,13 @@ Told beforehand, with the way out; without a cluster to ask there are none.
 {{- end -}}
 {{- if $changes }}
 {{- $kubectl := printf "kubectl -n %s" .Release.Namespace }}
-{{- $first := lookup "v1" "PersistentVolumeClaim" .Release.Namespace (printf "pet-%s-0" .name) }}
-{{- if eq (dig "status" "phase" "" $first) "Pending" }}
+{{- /* What the command below would delete. */ -}}
+{{- $bound := false }}
+{{- range (lookup "v1" "PersistentVolumeClaim" .Release.Namespace "").items }}
+  {{- $isOurs := eq (dig "metadata" "labels" "app.kubernetes.io/instance" "" .) $.Release.Name -}}
+  {{- if and $isOurs (ne (dig "status" "phase" "" .) "Pending") }}{{ $bound = true }}{{ end }}
+{{- end }}
+{{- if not $bound }}
 - Kubernetes does not let the claims of a StatefulSet change ({{ join "; " $changes }}). They are Pending, there is nothing in them yet: // helm -n {{ .Release.Namespace }} uninstall {{ .Release.Name }} // {{ $kubectl }} delete pvc -l app.kubernetes.io/instance={{ .Release.Name }} // and then install it
 {{- else }}
 - Kubernetes does not let the claims of a StatefulSet change ({{ join "; " $changes }}). These commands change them all the same, and stop no VM:
