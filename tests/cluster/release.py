@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from tests.cluster.namespaces import Namespace
 from tests.cluster.served import Guest
+from tests.cluster.target import CommandError
 from tests.pods.ssh import Client, Key
 
 CHART = Path(__file__).parents[2] / "chart"
@@ -140,8 +141,15 @@ class Release(NamedTuple):
         return self.namespace.kubectl("logs", self.pod(pod), *options)
 
     def wait_for_log(self, words: str, pod: str = "", seconds: float = BOOT_PATIENCE) -> None:
-        """Wait until the log has these words."""
-        wait_until(lambda: words in self.logs(pod), seconds, lambda: self.logs(pod))
+        """Wait until the log has these words; there may be no container yet."""
+
+        def said() -> str:
+            try:
+                return self.logs(pod)
+            except CommandError as error:
+                return str(error)
+
+        wait_until(lambda: words in said(), seconds, said)
 
     def exec(self, *argv: str, pod: str = "", stdin: str = "") -> str:
         """Run a program beside the VM. Returns what it wrote to stdout."""
