@@ -10,13 +10,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from launcher.host import process
-from launcher.host.errors import LauncherError
+from launcher.host.errors import LauncherError, RightMissing
 from launcher.host.process import Child
 from launcher.net.topology import Topology
 
 NAME = "dnsmasq"
 # It says that it has started within a few hundredths of a second. Seconds.
 PATIENCE = 10.0
+# Its words for a port that it may not have.
+RESERVED_PORT = "Permission denied"
+RESERVED_PORT_HINT = (
+    "ports below 1024 are reserved here; add the capability NET_BIND_SERVICE, or set the sysctl "
+    "net.ipv4.ip_unprivileged_port_start to 0"
+)
 
 
 def config(topology: Topology, run_dir: Path, *, debug: bool = False) -> str:
@@ -95,6 +101,7 @@ def start(topology: Topology, run_dir: Path, *, debug: bool = False) -> Iterator
 
     It ends with the context. What it says from then on is to be read from the child's stderr.
 
+    :raise RightMissing: when it may not have the port.
     :raise LauncherError: when it ends at once, in its own words, or does not get ready.
     """
     write(topology, run_dir, debug=debug)
@@ -115,4 +122,7 @@ def _wait_until_ready(child: Child) -> None:
         said += data.decode(errors="replace")
         if not data:
             happened = "did not start" if ready else f"was not ready after {PATIENCE:.0f} s"
-            raise LauncherError(f"dnsmasq {happened}: {said.strip() or 'it said nothing'}")
+            message = f"dnsmasq {happened}: {said.strip() or 'it said nothing'}"
+            if RESERVED_PORT in said:
+                raise RightMissing(message, hint=RESERVED_PORT_HINT)
+            raise LauncherError(message)
