@@ -41,8 +41,8 @@ _MIB = 1 << 20
 # Emulated processors have nothing to mitigate, and a guest without secrets needs no address space
 # layout of its own, no security modules and no self-tests of ciphers: each costs a tenth of a
 # second of emulated boot or more. Expediting RCU hurts on many processors; here there is one. The
-# kernel checks its timer by how often it ticks meanwhile: an emulated processor that has to wait for
-# a real one fails, and the kernel goes no further. Under KVM it leaves that check out by itself.
+# kernel checks its timer by how often it ticks meanwhile: an emulated processor that waits for a
+# real one fails, and the kernel goes no further. Under KVM it leaves that check out by itself.
 _CMDLINE = (
     "console=tty0 console=ttyS0,115200 quiet panic=1"
     " mitigations=off nokaslr lsm= cryptomgr.notests rcupdate.rcu_expedited=1 no_timer_check"
