@@ -35,6 +35,14 @@ kind: PersistentVolumeClaim
 metadata: {{name: data}}
 spec: {{accessModes: [ReadWriteMany], resources: {{requests: {{storage: 1Gi}}}}}}
 ---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: disk}}
+spec:
+  accessModes: [ReadWriteMany]
+  volumeMode: Block
+  resources: {{requests: {{storage: 10Mi}}}}
+---
 apiVersion: apps/v1
 kind: DaemonSet
 metadata: {{name: everywhere}}
@@ -48,7 +56,10 @@ spec:
           image: {TOOLS}
           ports: [{{containerPort: 80, hostPort: 8080}}]
           volumeMounts: [{{name: data, mountPath: /data}}]
-      volumes: [{{name: data, persistentVolumeClaim: {{claimName: data}}}}]
+          volumeDevices: [{{name: disk, devicePath: /disk}}]
+      volumes:
+        - {{name: data, persistentVolumeClaim: {{claimName: data}}}}
+        - {{name: disk, persistentVolumeClaim: {{claimName: disk}}}}
 """
 
 
@@ -86,11 +97,19 @@ class Machine:
             "rules": self.run("nft", "list", "ruleset"),
             "forwarding": self.run("cat", "/proc/sys/net/ipv4/ip_forward"),
             "mounts": self._mounts(),
+            "loops": self.loops(),
             "cgroups": [str(path) for path in cgroups.glob(f"**/{place.ROOT.name}/{NAME}")],
             "processes": [str(each) for each in self._processes()],
             "files": self.run("find", *EMPTY, "-mindepth", "1", "-not", "-type", "s"),
             "folders": [name for name in OTHERS if Path(name).exists()],
         }
+
+    def loops(self) -> list[str]:
+        """Block devices made of its files: its own, and its kubelets' hold on them."""
+        listed = self.run("losetup", "--list", "--noheadings", "--output", "NAME,BACK-FILE")
+        loops = sorted(line for line in listed.splitlines() if str(FOLDER / "volumes") in line)
+        volumes = [line.rpartition("/")[2] for line in loops]
+        return [line for line in listed.splitlines() if any(name in line for name in volumes)]
 
     def _mounts(self) -> list[str]:
         """But for those that were there first, which their owners may remove."""
@@ -169,6 +188,8 @@ def test_nothing_is_left(machine: Machine, killed: bool, policy: str) -> None:
     assert said == [f"-P FORWARD {policy}", *(rules if policy == "DROP" else [])]
     machine.kubectl("apply", "-f", "-", stdin=POD)
     machine.kubectl("rollout", "status", "daemonset/everywhere", "--timeout=60s")
+    # A file, and for each of the nodes its kubelet's hold on it.
+    assert len(machine.loops()) == 3
     if killed:
         # All of the control plane, the first process of a node, and of the other node what would
         # clean up after its pods.
@@ -178,7 +199,7 @@ def test_nothing_is_left(machine: Machine, killed: bool, policy: str) -> None:
     assert machine.traces() == before
     # What is looked at would show a cluster.
     differ = {name for name in before if during[name] != before[name]}
-    assert differ == before.keys() - {"mounts", "folders"}
+    assert differ == before.keys() - {"mounts", "loops", "folders"}
 
 
 def test_what_was_killed_is_made_anew(machine: Machine) -> None:

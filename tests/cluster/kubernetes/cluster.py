@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.cluster import programs
 from tests.cluster.kubernetes import (
+    block,
     cgroups,
     control_plane,
     credentials,
@@ -223,6 +224,7 @@ def _remove(name: str) -> None:
     """
     ours = Place(name, 0)
     processes.end_all(ours.folder)
+    block.detach_below(ours.volumes)
     host_network.remove(ours)
     cgroups.remove(ours.cgroup)
     # A node's mounts are gone with its last process, so that nothing else is below.

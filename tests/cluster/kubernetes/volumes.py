@@ -1,4 +1,5 @@
-"""`python -m tests.cluster.kubernetes.volumes KUBECONFIG FOLDER`: folders as persistent volumes.
+"""`python -m tests.cluster.kubernetes.volumes KUBECONFIG FOLDER`: folders as persistent volumes,
+and files as block devices.
 
 Both nodes see the same files, so every access mode works and a volume follows its pod to the other
 node, as network storage does. The volumes are of the kind `local`, to which kubelet applies a pod's
@@ -19,6 +20,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.cluster.kubernetes import block
+
 PROVISIONER = "berth.invalid/folder"
 
 # An object of Kubernetes, as JSON has it.
@@ -29,6 +32,8 @@ VOLUMES = "/api/v1/persistentvolumes"
 CLASSES = "/apis/storage.k8s.io/v1/storageclasses"
 
 ALREADY_THERE, GONE = 409, 404
+
+UNITS = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 
 
 class Api:
@@ -86,15 +91,27 @@ def provision(api: Api, folder: Path, claim: Object) -> None:
     if storage["provisioner"] != PROVISIONER or (waits and not chosen):
         return
     volume = f"pvc-{metadata['uid']}"
-    (folder / volume).mkdir(mode=0o755, exist_ok=True)
+    path = folder / volume
+    if spec.get("volumeMode") == "Block":
+        device = block.attach(path, _bytes(spec["resources"]["requests"]["storage"]))
+        made = _volume(volume, device, claim, storage)
+    else:
+        path.mkdir(mode=0o755, exist_ok=True)
+        made = _volume(volume, str(path), claim, storage)
     try:
-        api.call("POST", VOLUMES, _volume(volume, folder / volume, claim, storage))
+        api.call("POST", VOLUMES, made)
     except urllib.error.HTTPError as error:
         if error.code != ALREADY_THERE:
             raise
 
 
-def _volume(name: str, path: Path, claim: Object, storage: Object) -> Object:
+def _bytes(quantity: str) -> int:
+    """Of Kubernetes' quantities, those that tests use."""
+    digits = quantity.rstrip("KMGTi")
+    return int(digits) * UNITS[quantity.removeprefix(digits)]
+
+
+def _volume(name: str, path: str, claim: Object, storage: Object) -> Object:
     spec, metadata = claim["spec"], claim["metadata"]
     anywhere = {"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}
     return {
@@ -114,7 +131,8 @@ def _volume(name: str, path: Path, claim: Object, storage: Object) -> Object:
                 "name": metadata["name"],
                 "uid": metadata["uid"],
             },
-            "local": {"path": str(path)},
+            "volumeMode": spec["volumeMode"],
+            "local": {"path": path},
             "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [anywhere]}]}},
             "persistentVolumeReclaimPolicy": storage["reclaimPolicy"],
             "storageClassName": storage["metadata"]["name"],
@@ -129,7 +147,12 @@ def reclaim(api: Api, folder: Path, volume: Object) -> None:
     released = volume["status"].get("phase") == "Released"
     if not ours or not released or spec["persistentVolumeReclaimPolicy"] != "Delete":
         return
-    shutil.rmtree(folder / metadata["name"], ignore_errors=True)
+    path = folder / metadata["name"]
+    if spec["volumeMode"] == "Block":
+        block.detach_below(path)
+        path.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(path, ignore_errors=True)
     try:
         api.call("DELETE", f"{VOLUMES}/{metadata['name']}")
     except urllib.error.HTTPError as error:
