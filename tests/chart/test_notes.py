@@ -76,3 +76,10 @@ def test_what_stays_is_told() -> None:
 def test_no_placeholder_is_left() -> None:
     for values in (PUBLIC, SEVERAL, RESTRICTED):
         assert not re.search(r"<no value>|%!|nil", NEWEST.notes(values))
+
+
+def test_waiting_works_with_each_update_strategy() -> None:
+    # kubectl: "rollout status is only available for RollingUpdate strategy type".
+    on_delete = NEWEST.notes({**PUBLIC, "updateStrategy": "OnDelete"})
+    assert "rollout" not in on_delete
+    assert "kubectl wait pod/web-0 --for=condition=Ready" in on_delete
