@@ -34,7 +34,11 @@ them that a new version of the chart or a new label would change.
 {{- end }}
 {{- end }}
 
-{{/* Block volumes among extraDisks; the launcher takes everything in /disks, in name order. */}}
+{{/*
+Block volumes among extraDisks; the launcher takes everything in DISKS_DIR, in name order. That is
+below /dev, because the launcher gives devices to QEMU's user, and the container's own file system is
+read-only.
+*/}}
 {{- define "berth.volumeDevices" -}}
 {{- $names := list -}}
 {{- range $name, $disk := .Values.extraDisks -}}
@@ -44,7 +48,7 @@ them that a new version of the chart or a new label would change.
 volumeDevices:
 {{- range . }}
   - name: disk-{{ . }}
-    devicePath: /disks/{{ . }}
+    devicePath: /dev/disks/{{ . }}
 {{- end }}
 {{- end -}}
 {{- end }}

@@ -22,6 +22,7 @@
     (list "IGNITION_CONFIG_FILE" ($isIgnition | ternary "/userdata/userdata" ""))
     (list "NO_VNC" (.Values.vnc.enabled | ternary "" "yes"))
     (list "VNC_PASSWORD_FILE" (include "berth.vncSecret" . | empty | ternary "" "/run/secrets/vnc/password"))
+    (list "DISKS_DIR" (.Values.extraDisks | empty | ternary "" "/dev/disks"))
     (list "STOP_TIMEOUT" .Values.stopTimeout)
     (list "ON_POWEROFF" .Values.onPoweroff "restart")
     (list "ON_CRASH" .Values.onCrash "restart")

@@ -88,7 +88,7 @@ livenessProbe:
 {{- range $name, $disk := .Values.extraDisks }}
 {{- if $disk.file }}
 - name: disk-{{ $name }}
-  mountPath: /disks/{{ $name }}
+  mountPath: /dev/disks/{{ $name }}
   subPath: {{ $disk.file }}
 {{- end }}
 {{- end }}

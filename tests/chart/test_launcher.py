@@ -84,3 +84,14 @@ def test_default_user_data_is_the_same_for_equal_values() -> None:
     # The checksum of it decides whether VMs are restarted.
     assert json.dumps(guest({"sshKey": KEY})) == json.dumps(guest({"sshKey": KEY}))
     assert defaults().one("ConfigMap", "web-userdata")
+
+
+def test_further_disks_are_where_the_launcher_looks_and_may_change_their_owner() -> None:
+    # Devices are made in the container's own file system, which is read-only but for /dev.
+    disks = {"block": {"size": "1Gi"}, "file": {"claimName": "old", "file": "disk.img"}}
+    container = NEWEST.template({"sshKey": KEY, "extraDisks": disks}).container()
+    environment = {each["name"]: each["value"] for each in container["env"]}
+    mounts = [each["mountPath"] for each in container["volumeMounts"] if "subPath" in each]
+    paths = [*mounts, *(each["devicePath"] for each in container["volumeDevices"])]
+    assert environment["DISKS_DIR"].startswith("/dev/")
+    assert sorted(paths) == [f"{environment['DISKS_DIR']}/{name}" for name in disks]

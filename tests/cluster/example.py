@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from tests.chart.examples import FOLDER, Example
 from tests.cluster import programs
 from tests.cluster.namespaces import Namespace
-from tests.cluster.release import BOOT_PATIENCE, Defaults, Values
+from tests.cluster.release import Defaults, Values
 from tests.pods.ssh import Client
 
 # Seconds for all commands of one example. An image may be copied among them.
@@ -57,12 +57,12 @@ class Installed(NamedTuple):
     def ssh(self, command: str, pod: str = "") -> str:
         return self.client(pod).run(command).decode().strip()
 
-    def wait(self) -> None:
+    def wait(self, seconds: float) -> None:
         """Wait until all its VMs are ready."""
         for each in self.get("statefulset")["items"]:
             for index in range(each["spec"]["replicas"]):
                 pod = f"pod/{each['metadata']['name']}-{index}"
-                self.namespace.wait(pod, "condition=Ready", BOOT_PATIENCE)
+                self.namespace.wait(pod, "condition=Ready", seconds)
 
 
 def install(

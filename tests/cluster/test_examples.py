@@ -13,7 +13,7 @@ from tests.chart.examples import Example, Mistake, examples, mistakes
 from tests.cluster import namespaces
 from tests.cluster.example import Installed, install
 from tests.cluster.namespaces import Namespace
-from tests.cluster.release import BOOT_PATIENCE, CHART, Defaults, wait_until
+from tests.cluster.release import CHART, Defaults, wait_until
 from tests.cluster.served import Guests
 from tests.cluster.target import CommandError, Target
 from tests.guests import tiny
@@ -25,6 +25,10 @@ AT_ONCE = 5
 DEBIAN = ("web-server", "static-network")
 MEMORY, DEBIAN_MEMORY = "192Mi", "512Mi"
 
+# Seconds for one of them to be up, while others boot beside it; and for the last of them all.
+PATIENCE = 900.0
+pytestmark = pytest.mark.timeout(1800)
+
 GIB = 1 << 30
 
 EXAMPLES = {example.name: example for example in examples()}
@@ -35,7 +39,7 @@ def reach(vm: Installed) -> None:
     expected = vm.example.values.get("metadata", {}).get("hostname", "").partition(".")[0]
     for pod in vm.pods():
         name = pod["metadata"]["name"]
-        vm.client(name).wait(BOOT_PATIENCE)
+        vm.client(name).wait(PATIENCE)
         assert vm.ssh("hostname", name) == expected or name
 
 
@@ -43,14 +47,14 @@ def appliance(vm: Installed) -> None:
     reach(vm)
     vm.client().attempt("poweroff")
     (pod,) = vm.pods()
-    vm.namespace.wait(f"pod/{pod['metadata']['name']}", "condition=Ready=false", BOOT_PATIENCE)
+    vm.namespace.wait(f"pod/{pod['metadata']['name']}", "condition=Ready=false", PATIENCE)
     (status,) = vm.pods()[0]["status"]["containerStatuses"]
     assert (status["restartCount"], list(status["state"])) == (0, ["running"])
 
 
 def extra_disks(vm: Installed) -> None:
     reach(vm)
-    sizes = vm.ssh("cat /sys/block/vdc/size /sys/block/vdd/size").split()
+    sizes = vm.ssh("cat /sys/block/vdb/size /sys/block/vdc/size").split()
     assert [int(size) * 512 for size in sizes] == [50 * GIB, 10 * GIB]
 
 
@@ -64,7 +68,7 @@ def fleet(vm: Installed) -> None:
 
 def legacy_vm(vm: Installed) -> None:
     # Nothing gives it keys: it is up, and shows its own login.
-    vm.client().wait(BOOT_PATIENCE)
+    vm.client().wait(PATIENCE)
     (pod,) = vm.pods()
     log = vm.namespace.kubectl("logs", pod["metadata"]["name"])
     assert "no config drive" in log
@@ -89,7 +93,7 @@ def outside(vm: Installed) -> None:
     ports = vm.get("service/edge-ports")["spec"]["ports"]
     (port,) = (port["nodePort"] for port in ports if port["name"] == "ssh")
     (pod,) = vm.pods()
-    with socket.create_connection((pod["status"]["hostIP"], port), BOOT_PATIENCE) as connection:
+    with socket.create_connection((pod["status"]["hostIP"], port), PATIENCE) as connection:
         assert connection.recv(4) == b"SSH-"
 
 
@@ -126,7 +130,7 @@ def three_vms(vm: Installed) -> None:
 def web_server(vm: Installed) -> None:
     reach(vm)
     (pod,) = vm.pods()
-    with socket.create_connection((pod["status"]["podIP"], 80), BOOT_PATIENCE) as connection:
+    with socket.create_connection((pod["status"]["podIP"], 80), PATIENCE) as connection:
         connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
         page = connection.makefile("rb").read()
     assert b"<h1>A VM in a pod</h1>" in page
@@ -173,7 +177,7 @@ def prove(example: Example, cluster: Target, guests: Guests, defaults: Defaults)
     with namespaces.namespace(cluster, LEVELS.get(example.name, "")) as namespace:
         try:
             vm = install(example, namespace, defaults, folder, memory)
-            vm.wait()
+            vm.wait(PATIENCE)
             CHECKS.get(example.name, reach)(vm)
         except BaseException as error:
             error.add_note(namespace.describe())
