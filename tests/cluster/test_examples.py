@@ -40,7 +40,7 @@ def reach(vm: Installed) -> None:
     for pod in vm.pods():
         name = pod["metadata"]["name"]
         vm.client(name).wait(PATIENCE)
-        assert vm.ssh("hostname", name) == expected or name
+        assert vm.ssh("hostname", name) == (expected or name)
 
 
 def appliance(vm: Installed) -> None:
