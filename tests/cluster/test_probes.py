@@ -1,12 +1,14 @@
 """What Kubernetes knows of a VM, and what it does about it."""
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 import pytest
 
 from tests.cluster import namespaces
+from tests.cluster.conftest import Web
 from tests.cluster.release import Defaults, Release, install
 from tests.cluster.target import Target
 
@@ -74,6 +76,16 @@ def restarted(vms: Release, pod: str) -> Any:
     vms.wait_for_ssh(pod)
     assert vms.ssh("cat /data/note", pod) == "kept"
     return container(vms, pod)["lastState"]["terminated"]
+
+
+def test_ready_no_sooner_than_the_vm_runs(web: Web) -> None:
+    log = web.release.logs("", "--timestamps").splitlines()
+    (line,) = (line for line in log if line.endswith("startvm: web-0 is running"))
+    running = datetime.fromisoformat(line.split()[0])
+    conditions = web.release.get("pod/web-0")["status"]["conditions"]
+    (ready,) = (each for each in conditions if each["type"] == "Ready")
+    # Kubernetes counts whole seconds.
+    assert datetime.fromisoformat(ready["lastTransitionTime"]) >= running.replace(microsecond=0)
 
 
 def test_not_ready_before_its_port_answers(vms: Release) -> None:
