@@ -24,7 +24,29 @@ with a hyphen; ` // ` in it is where it is broken, as before a command.
 - vms.{{ .key }} is the name that the Service of vms.{{ trimSuffix "-ports" .key }} has; choose another one
 {{- end }}{{ end }}
 {{- end }}
+{{- include "berth.diskProblems" . }}
 {{- include "berth.sharedChanges" . }}
+{{- end }}
+
+{{/* Disks that the user has made, each for one VM. One without replicas hands its disks on. */}}
+{{- define "berth.diskProblems" -}}
+{{- $users := dict -}}
+{{- range $vm := .vms -}}
+  {{- range $name, $disk := .Values.extraDisks -}}
+    {{- if and $disk.claimName (gt (int $vm.Values.replicas) 0) -}}
+      {{- $where := $vm.key | empty | ternary "" (printf "vms.%s: " $vm.key) -}}
+      {{- $file := $disk.file | empty | ternary "" (printf "%s of " (default "" $disk.file | clean)) -}}
+      {{- $claim := printf "%sclaim %s" $file $disk.claimName -}}
+      {{- $entries := printf "%sextraDisks.%s" $where $name | append (get $users $claim | default list) -}}
+      {{- $_ := set $users $claim $entries -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- range $disk, $names := $users }}
+{{- if gt (len $names) 1 }}
+- {{ join " and " $names }} are one disk, {{ $disk }}: two VMs that write to one disk destroy it, and so does one that has it twice
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "berth.problems" -}}

@@ -183,15 +183,17 @@ OBJECTS_OF_ONES_OWN: dict[str, Any] = {
     "metadataFrom": {"configMap": "mine"},
     "shared": {"existingClaim": "images"},
     "serviceAccount": {"create": False},
-    "extraDisks": {
-        "old": {"claimName": "old"},
-        "older": {"claimName": "older", "file": "disk.img"},
-    },
     "podDisruptionBudget": {"enabled": True, "maxUnavailable": 0},
     "networkPolicy": {"enabled": True},
     "probes": {"readiness": {"enabled": False}, "liveness": {"enabled": False}},
     "vms": {
-        "flatcar": {"configDrive": {"type": "ignition"}},
+        "flatcar": {
+            "configDrive": {"type": "ignition"},
+            "extraDisks": {
+                "old": {"claimName": "old"},
+                "older": {"claimName": "older", "file": "disk.img"},
+            },
+        },
         "fedora": {
             "userdataFrom": {"secret": "", "configMap": "mine"},
             "metadataFrom": {"configMap": "", "secret": "mine"},

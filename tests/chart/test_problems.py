@@ -154,6 +154,22 @@ PROBLEMS: list[tuple[dict[str, Any], str]] = [
         "destroy it",
     ),
     (
+        {**PUBLIC, "vms": {"a": {}, "b": {}}, "extraDisks": {"data": {"claimName": "mine"}}},
+        "vms.a: extraDisks.data and vms.b: extraDisks.data are one disk, claim mine: two VMs that "
+        "write to one disk destroy it, and so does one that has it twice",
+    ),
+    (
+        {
+            **PUBLIC,
+            "extraDisks": {
+                "a": {"claimName": "mine", "file": "disk.img"},
+                "b": {"claimName": "mine", "file": "./disk.img"},
+            },
+        },
+        "extraDisks.a and extraDisks.b are one disk, disk.img of claim mine: two VMs that write to "
+        "one disk destroy it, and so does one that has it twice",
+    ),
+    (
         {**PUBLIC, "replicas": 3, "podDisruptionBudget": {"enabled": True}},
         "podDisruptionBudget.enabled is true for 3 replicas that a ReadWriteOnce shared volume "
         "keeps on one node: the first one to leave it would wait for the others, and they for it, "
@@ -230,6 +246,19 @@ def test_all_problems_at_once() -> None:
         },
         {**PUBLIC, "vms": {"a": {}, "b-ports": {}}},
         {**PUBLIC, "podDisruptionBudget": {"enabled": True}},
+        {
+            **PUBLIC,
+            "extraDisks": {
+                "a": {"claimName": "mine", "file": "a.img"},
+                "b": {"claimName": "mine", "file": "b.img"},
+                "c": {"size": "1Gi"},
+            },
+        },
+        {
+            **PUBLIC,
+            "extraDisks": {"data": {"claimName": "mine"}},
+            "vms": {"new": {}, "old": {"replicas": 0}},
+        },
     ],
     ids=str,
 )
