@@ -29,11 +29,12 @@ Told beforehand, with the way out; without a cluster to ask there are none.
 {{- /* What the command below would delete. */ -}}
 {{- $bound := false }}
 {{- range (lookup "v1" "PersistentVolumeClaim" .Release.Namespace "").items }}
-  {{- $isOurs := eq (dig "metadata" "labels" "app.kubernetes.io/instance" "" .) $.Release.Name -}}
+  {{- $labels := dig "metadata" "labels" dict . -}}
+  {{- $isOurs := and (eq (get $labels "app.kubernetes.io/name") "berth") (eq (get $labels "app.kubernetes.io/instance") $.Release.Name) -}}
   {{- if and $isOurs (ne (dig "status" "phase" "" .) "Pending") }}{{ $bound = true }}{{ end }}
 {{- end }}
 {{- if not $bound }}
-- Kubernetes does not let the claims of a StatefulSet change ({{ join "; " $changes }}). They are Pending, there is nothing in them yet: // helm -n {{ .Release.Namespace }} uninstall {{ .Release.Name }} // {{ $kubectl }} delete pvc -l app.kubernetes.io/instance={{ .Release.Name }} // and then install it
+- Kubernetes does not let the claims of a StatefulSet change ({{ join "; " $changes }}). They are Pending, there is nothing in them yet: // helm -n {{ .Release.Namespace }} uninstall {{ .Release.Name }} // {{ $kubectl }} delete pvc -l app.kubernetes.io/name=berth,app.kubernetes.io/instance={{ .Release.Name }} // and then install it
 {{- else }}
 - Kubernetes does not let the claims of a StatefulSet change ({{ join "; " $changes }}). These commands change them all the same, and stop no VM:
 {{- if $grows }} // {{ $kubectl }} patch pvc pet-{{ .name }}-0 -p '{"spec":{"resources":{"requests":{"storage":"{{ include "berth.petSize" . }}"}}}}' // (and so for each replica, where its storage class can grow a claim){{ end }} // {{ $kubectl }} delete statefulset {{ .name }} --cascade=orphan // and then this one again
