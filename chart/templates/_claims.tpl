@@ -14,7 +14,7 @@ them that a new version of the chart or a new label would change.
     {{- end }}
     resources:
       requests:
-        storage: {{ include "berth.petSize" . }}
+        storage: {{ include "berth.petSize" . | toYaml }}
 {{- range $name, $disk := .Values.extraDisks }}
 {{- if $disk.size }}
 - metadata:
@@ -29,7 +29,7 @@ them that a new version of the chart or a new label would change.
     {{- end }}
     resources:
       requests:
-        storage: {{ $disk.size }}
+        storage: {{ $disk.size | toYaml }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -48,11 +48,11 @@ ssh_authorized_keys:
 - name: userdata
   {{- if .Values.userdataFrom.configMap }}
   configMap:
-    name: {{ .Values.userdataFrom.configMap }}
+    name: {{ .Values.userdataFrom.configMap | toYaml }}
     items: [{key: {{ .Values.userdataFrom.key | quote }}, path: userdata}]
   {{- else if .Values.userdataFrom.secret }}
   secret:
-    secretName: {{ .Values.userdataFrom.secret }}
+    secretName: {{ .Values.userdataFrom.secret | toYaml }}
     items: [{key: {{ .Values.userdataFrom.key | quote }}, path: userdata}]
   {{- else if eq .Values.userdataIn "Secret" }}
   secret:
@@ -64,12 +64,12 @@ ssh_authorized_keys:
 {{- if .Values.metadataFrom.configMap }}
 - name: metadata
   configMap:
-    name: {{ .Values.metadataFrom.configMap }}
+    name: {{ .Values.metadataFrom.configMap | toYaml }}
     items: [{key: {{ .Values.metadataFrom.key | quote }}, path: metadata}]
 {{- else if .Values.metadataFrom.secret }}
 - name: metadata
   secret:
-    secretName: {{ .Values.metadataFrom.secret }}
+    secretName: {{ .Values.metadataFrom.secret | toYaml }}
     items: [{key: {{ .Values.metadataFrom.key | quote }}, path: metadata}]
 {{- else if include "berth.guestMetadata" . }}
 - name: metadata

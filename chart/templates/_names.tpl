@@ -1,4 +1,7 @@
-{{/* The name of the release's objects. */}}
+{{/*
+The name of the release's objects. Where a name is a whole value, toYaml quotes it if YAML would take
+it for something else: `on`, `no`, `123`.
+*/}}
 {{- define "berth.fullname" -}}
 {{- .Values.fullnameOverride | default .Release.Name -}}
 {{- end }}
@@ -6,13 +9,13 @@
 {{/* What tells the pods of a release from all others. A StatefulSet's selector never changes. */}}
 {{- define "berth.releaseSelector" -}}
 app.kubernetes.io/name: berth
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | toYaml }}
 {{- end }}
 
 {{/* The same for one VM of it. */}}
 {{- define "berth.selector" -}}
 {{ include "berth.releaseSelector" . }}
-berth/vm: {{ .name }}
+berth/vm: {{ .name | toYaml }}
 {{- end }}
 
 {{/* Labels of everything but pods and what is made from a StatefulSet's templates. */}}
@@ -20,7 +23,7 @@ berth/vm: {{ .name }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ include "berth.releaseSelector" . }}
 {{- with .name }}
-berth/vm: {{ . }}
+berth/vm: {{ toYaml . }}
 {{- end }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
@@ -32,7 +35,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{/* metadata of an object: (list context name own-annotations) */}}
 {{- define "berth.metadata" -}}
 {{- $context := index . 0 -}}
-name: {{ index . 1 }}
+name: {{ index . 1 | toYaml }}
 labels:
   {{- include "berth.labels" $context | nindent 2 }}
 {{- with merge (dict) (index . 2) $context.Values.annotations }}

@@ -39,7 +39,7 @@ livenessProbe:
 {{- with include "berth.vncSecret" . }}
 - name: vnc
   secret:
-    secretName: {{ . }}
+    secretName: {{ toYaml . }}
     items: [{key: password, path: password}]
     defaultMode: 256 # 0400
 {{- end }}
@@ -48,13 +48,13 @@ livenessProbe:
 {{- if .Values.shared.enabled }}
 - name: shared
   persistentVolumeClaim:
-    claimName: {{ include "berth.sharedClaim" . }}
+    claimName: {{ include "berth.sharedClaim" . | toYaml }}
 {{- end }}
 {{- range $name, $disk := .Values.extraDisks }}
 {{- if $disk.claimName }}
 - name: disk-{{ $name }}
   persistentVolumeClaim:
-    claimName: {{ $disk.claimName }}
+    claimName: {{ $disk.claimName | toYaml }}
 {{- end }}
 {{- end }}
 {{- with .Values.extraVolumes }}
@@ -89,7 +89,7 @@ livenessProbe:
 {{- if $disk.file }}
 - name: disk-{{ $name }}
   mountPath: /dev/disks/{{ $name }}
-  subPath: {{ $disk.file }}
+  subPath: {{ $disk.file | toYaml }}
 {{- end }}
 {{- end }}
 {{- with .Values.extraVolumeMounts }}

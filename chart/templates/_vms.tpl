@@ -42,7 +42,7 @@ the name of its objects, .key its name under vms (empty when there is but one VM
 {{- define "berth.ports" -}}
 {{- range $name, $given := .Values.service.ports }}
 {{- $port := kindIs "map" $given | ternary $given (dict "port" $given) }}
-- name: {{ $name }}
+- name: {{ toYaml $name }}
   port: {{ int $port.port }}
   targetPort: {{ $port.targetPort | default $port.port | int }}
   protocol: {{ $port.protocol | default "TCP" }}
@@ -50,7 +50,7 @@ the name of its objects, .key its name under vms (empty when there is but one VM
   nodePort: {{ int . }}
   {{- end }}
   {{- with $port.appProtocol }}
-  appProtocol: {{ . }}
+  appProtocol: {{ toYaml . }}
   {{- end }}
 {{- end }}
 {{- end }}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.chart.helm import KEY, NEWEST, OLDEST, defaults
+from tests.chart.helm import KEY, NEWEST, OLDEST, Helm, defaults
 from tests.chart.scenarios import SCENARIOS
 from tests.conftest import Golden
 
@@ -185,6 +185,49 @@ def test_a_release_name_is_no_problem_for_another() -> None:
     assert names[0].isdisjoint(names[1])
     selectors = [each.one("StatefulSet")["spec"]["selector"] for each in (first, second)]
     assert selectors[0] != selectors[1]
+
+
+@pytest.mark.parametrize("helm", [NEWEST, OLDEST], ids=lambda helm: helm.name)
+@pytest.mark.parametrize(
+    ("release", "override"), [("on", ""), ("no", ""), ("123", "null"), ("1e3", "yes")]
+)
+def test_names_stay_text(helm: Helm, release: str, override: str) -> None:
+    # What YAML would otherwise take for a truth value, nothing or a number.
+    name = override or release
+    rendered = helm.template(
+        {
+            "sshKey": KEY,
+            "fullnameOverride": override,
+            "service": {"ports": {"no": {"port": 22, "appProtocol": "off"}}},
+            "extraDisks": {"data": {"claimName": "123", "file": "1.5"}},
+            "userdataFrom": {"secret": "1"},
+            "metadataFrom": {"configMap": "2"},
+            "priorityClassName": "3",
+        },
+        release=release,
+    )
+    strings = {"name", "serviceName", "serviceAccountName", "claimName", "secretName", "subPath"}
+    strings |= {"appProtocol", "priorityClassName", "app.kubernetes.io/instance", "berth/vm"}
+
+    def check(node: object) -> None:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                assert key not in strings or isinstance(value, str), (key, value)
+        for each in node.values() if isinstance(node, dict) else node:  # type: ignore[attr-defined]
+            if isinstance(each, dict | list):
+                check(each)
+
+    check(rendered.objects)
+    pod = rendered.pod(name)
+    assert pod["serviceAccountName"] == name
+    assert pod["priorityClassName"] == "3"
+    vms = rendered.one("StatefulSet", name)
+    assert vms["spec"]["serviceName"] == name
+    labels = vms["spec"]["selector"]["matchLabels"]
+    assert labels["app.kubernetes.io/instance"] == release
+    assert labels["berth/vm"] == name
+    (port,) = rendered.one("Service", f"{name}-ports")["spec"]["ports"]
+    assert (port["name"], port["appProtocol"]) == ("no", "off")
 
 
 def test_longest_names() -> None:
