@@ -32,6 +32,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{/* Keys of labels and of annotations that the chart sets, on pods or elsewhere: lists in YAML. */}}
+{{- define "berth.ownLabels" -}}
+[app.kubernetes.io/name, app.kubernetes.io/instance, app.kubernetes.io/version,
+app.kubernetes.io/managed-by, app.kubernetes.io/component, berth/vm, helm.sh/chart]
+{{- end }}
+{{- define "berth.ownAnnotations" -}}
+[checksum/guest, kubectl.kubernetes.io/default-container]
+{{- end }}
+
 {{/* metadata of an object: (list context name own-annotations) */}}
 {{- define "berth.metadata" -}}
 {{- $context := index . 0 -}}

@@ -120,3 +120,13 @@ told. Always, or scaling would change and restart the first pod.
 {{- end -}}
 {{- with $affinity }}{{ toYaml . }}{{ end -}}
 {{- end }}
+
+{{/* How many replicas podDisruptionBudget keeps from being evicted; percentages are rounded up. */}}
+{{- define "berth.staying" -}}
+{{- $replicas := int .Values.replicas -}}
+{{- $isMinimum := ne (toString .Values.podDisruptionBudget.minAvailable) "" -}}
+{{- $given := ternary .Values.podDisruptionBudget.minAvailable .Values.podDisruptionBudget.maxUnavailable $isMinimum | toString -}}
+{{- $count := trimSuffix "%" $given | int -}}
+{{- if hasSuffix "%" $given }}{{ $count = div (add (mul $count $replicas) 99) 100 }}{{ end -}}
+{{- $isMinimum | ternary (min $count $replicas) (sub $replicas (min $count $replicas)) -}}
+{{- end }}

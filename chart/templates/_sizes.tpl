@@ -11,6 +11,11 @@
 {{- mulf (regexFind "^[0-9.]+" $text | float64) (get $factors (regexFind "[a-zA-Z]*$" $text) | default 1 | float64) | printf "%.0f" -}}
 {{- end }}
 
+{{/* One of them in words: Helm prints a large number as 2e+09. */}}
+{{- define "berth.quantity" -}}
+{{- kindIs "string" . | ternary . (include "berth.bytes" .) -}}
+{{- end }}
+
 {{/*
 MiB that a pod needs besides the guest's memory: launcher.settings.load.overhead, rounded up. Page
 tables are 1/512 of the guest's memory, each virtual CPU and the I/O thread have 8 MiB, an emulating

@@ -19,6 +19,12 @@ with a hyphen; ` // ` in it is where it is broken, as before a command.
 {{- if and .Values.shared.existingClaim (not .Values.shared.enabled) }}
 - shared.existingClaim is {{ .Values.shared.existingClaim }}, but shared.enabled is false; keep one of them
 {{- end }}
+{{- $count := 0 }}{{ range .vms }}{{ $count = add $count (int .Values.replicas) }}{{ end }}
+{{- if and .Values.shared.enabled (eq .Values.shared.accessMode "ReadWriteOncePod") (not .Values.shared.existingClaim) (gt $count 1) }}
+- shared.accessMode is ReadWriteOncePod, so one pod can use the volume, for {{ $count }} VMs; accepted: ReadWriteOnce or ReadWriteMany
+{{- end }}
+{{- include "berth.ownKeyProblems" (list "labels" .Values.labels (include "berth.ownLabels" . | fromYamlArray)) }}
+{{- include "berth.ownKeyProblems" (list "annotations" .Values.annotations (include "berth.ownAnnotations" . | fromYamlArray)) }}
 {{- range .vms }}
 {{- if hasKey $.Values.vms (trimSuffix "-ports" .key) }}{{ if hasSuffix "-ports" .key }}
 - vms.{{ .key }} is the name that the Service of vms.{{ trimSuffix "-ports" .key }} has; choose another one
@@ -175,12 +181,31 @@ with a hyphen; ` // ` in it is where it is broken, as before a command.
 {{- with dig "limits" "memory" "" .Values.resources }}
 {{- $needed := add (include "berth.mebibytes" $.Values.vm.memory) (include "berth.overhead" $) -}}
 {{- if lt (include "berth.bytes" . | int64) (mul 1048576 $needed) }}
-- resources.limits.memory is {{ . }}, less than the {{ $needed }}Mi that a VM with vm.memory {{ $.Values.vm.memory }} needs; leave it out, or lower vm.memory
+- resources.limits.memory is {{ include "berth.quantity" . }}, less than the {{ $needed }}Mi that a VM with vm.memory {{ $.Values.vm.memory }} needs; leave it out, or lower vm.memory
+{{- end }}
+{{- end }}
+{{- with dig "requests" "memory" "" .Values.resources }}
+{{- $limit := include "berth.resources" $ | fromYaml | dig "limits" "memory" "" }}
+{{- if and $limit (gt (include "berth.bytes" . | int64) (include "berth.bytes" $limit | int64)) }}
+- resources.requests.memory is {{ include "berth.quantity" . }}, more than the limit of {{ include "berth.quantity" $limit }}; set resources.limits.memory to as much, or leave it out
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Keys that would be there twice: (list value's-name value the-chart's-own). */}}
+{{- define "berth.ownKeyProblems" -}}
+{{- $where := index . 0 }}{{ $own := index . 2 }}
+{{- range $key, $_ := index . 1 }}
+{{- if has $key $own }}
+- {{ $where }} sets {{ $key }}, which the chart itself sets; leave it out
 {{- end }}
 {{- end }}
 {{- end }}
 
 {{- define "berth.podProblems" -}}
+{{- include "berth.ownKeyProblems" (list "podLabels" .Values.podLabels (include "berth.ownLabels" . | fromYamlArray)) }}
+{{- include "berth.ownKeyProblems" (list "podAnnotations" .Values.podAnnotations (include "berth.ownAnnotations" . | fromYamlArray)) }}
+{{- include "berth.ownKeyProblems" (list "service.spec" .Values.service.spec (list "type" "selector" "ports")) }}
 {{- $several := gt (int .Values.replicas) 1 -}}
 {{- range $name, $disk := .Values.extraDisks }}
 {{- if eq (empty $disk.size) (empty $disk.claimName) }}
@@ -196,11 +221,16 @@ with a hyphen; ` // ` in it is where it is broken, as before a command.
 - extraDisks.{{ $name }}.claimName is one disk, and replicas is {{ int $.Values.replicas }}: two VMs that write to one disk destroy it
 {{- end }}
 {{- end }}
-{{- if and .Values.podDisruptionBudget.enabled $several (include "berth.isOnOneNode" .) }}
-- podDisruptionBudget.enabled is true for {{ int .Values.replicas }} replicas that a ReadWriteOnce shared volume keeps on one node: the first one to leave it would wait for the others, and they for it, so the node could never be drained; set shared.accessMode to ReadWriteMany, or shared.enabled to false
+{{- $staying := include "berth.staying" . | int }}
+{{- if and .Values.podDisruptionBudget.enabled $several (gt $staying 0) (include "berth.isOnOneNode" .) }}
+- podDisruptionBudget keeps {{ $staying }} of {{ int .Values.replicas }} replicas that a ReadWriteOnce shared volume keeps on one node: the first one to leave it would wait for the others, and they for it, so the node could never be drained; set shared.accessMode to ReadWriteMany, shared.enabled to false, or podDisruptionBudget.maxUnavailable to 100%
 {{- end }}
 {{- $set := list -}}
-{{- range include "berth.env" . | fromYamlArray }}{{ $set = append $set .name }}{{ end -}}
+{{- if .Values.extraEnv -}}
+  {{- /* Which settings there are depends on it. */ -}}
+  {{- if not (hasKey . "kvm") }}{{ include "berth.findKvm" . }}{{ end -}}
+  {{- range include "berth.env" . | fromYamlArray }}{{ $set = append $set .name }}{{ end -}}
+{{- end -}}
 {{- range .Values.extraEnv }}
 {{- if has .name $set }}
 - extraEnv sets {{ .name }}, which the chart sets from a value of its own

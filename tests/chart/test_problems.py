@@ -171,10 +171,67 @@ PROBLEMS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {**PUBLIC, "replicas": 3, "podDisruptionBudget": {"enabled": True}},
-        "podDisruptionBudget.enabled is true for 3 replicas that a ReadWriteOnce shared volume "
-        "keeps on one node: the first one to leave it would wait for the others, and they for it, "
-        "so the node could never be drained; set shared.accessMode to ReadWriteMany, or "
-        "shared.enabled to false",
+        "podDisruptionBudget keeps 2 of 3 replicas that a ReadWriteOnce shared volume keeps on one "
+        "node: the first one to leave it would wait for the others, and they for it, so the node "
+        "could never be drained; set shared.accessMode to ReadWriteMany, shared.enabled to false, "
+        "or podDisruptionBudget.maxUnavailable to 100%",
+    ),
+    *(
+        (
+            {**PUBLIC, "replicas": 3, "podDisruptionBudget": {"enabled": True, **budget}},
+            f"podDisruptionBudget keeps {kept} of 3 replicas that a ReadWriteOnce shared volume "
+            "keeps on one node: the first one to leave it would wait for the others, and they for "
+            "it, so the node could never be drained; set shared.accessMode to ReadWriteMany, "
+            "shared.enabled to false, or podDisruptionBudget.maxUnavailable to 100%",
+        )
+        for budget, kept in [
+            ({"maxUnavailable": "66%"}, 1),
+            ({"maxUnavailable": 2}, 1),
+            ({"minAvailable": "34%"}, 2),
+            ({"minAvailable": 4}, 3),
+        ]
+    ),
+    (
+        {**PUBLIC, "shared": {"accessMode": "ReadWriteOncePod"}, "vms": {"a": {}, "b": {}}},
+        "shared.accessMode is ReadWriteOncePod, so one pod can use the volume, for 2 VMs; "
+        "accepted: ReadWriteOnce or ReadWriteMany",
+    ),
+    (
+        {**PUBLIC, "shared": {"accessMode": "ReadWriteOncePod"}, "replicas": 3},
+        "shared.accessMode is ReadWriteOncePod, so one pod can use the volume, for 3 VMs; "
+        "accepted: ReadWriteOnce or ReadWriteMany",
+    ),
+    (
+        {**PUBLIC, "resources": {"requests": {"memory": "2Gi"}}},
+        "resources.requests.memory is 2Gi, more than the limit of 1298Mi; set "
+        "resources.limits.memory to as much, or leave it out",
+    ),
+    (
+        {**PUBLIC, "resources": {"requests": {"memory": "3G"}, "limits": {"memory": 2147483648}}},
+        "resources.requests.memory is 3G, more than the limit of 2147483648; set "
+        "resources.limits.memory to as much, or leave it out",
+    ),
+    *(
+        (
+            {**PUBLIC, where: {key: "x"}},
+            f"{where} sets {key}, which the chart itself sets; leave it out",
+        )
+        for where, key in [
+            ("labels", "app.kubernetes.io/name"),
+            ("labels", "app.kubernetes.io/version"),
+            ("labels", "helm.sh/chart"),
+            ("podLabels", "app.kubernetes.io/component"),
+            ("podLabels", "berth/vm"),
+            ("annotations", "kubectl.kubernetes.io/default-container"),
+            ("podAnnotations", "checksum/guest"),
+        ]
+    ),
+    *(
+        (
+            {**PUBLIC, "service": {"ports": {"ssh": 22}, "spec": {key: value}}},
+            f"service.spec sets {key}, which the chart itself sets; leave it out",
+        )
+        for key, value in [("type", "NodePort"), ("selector", {}), ("ports", [])]
     ),
     (
         {**PUBLIC, "extraEnv": [{"name": "VM_CPUS", "value": "2"}]},
@@ -254,6 +311,19 @@ def test_all_problems_at_once() -> None:
                 "c": {"size": "1Gi"},
             },
         },
+        *(
+            {**PUBLIC, "replicas": 3, "podDisruptionBudget": {"enabled": True, **budget}}
+            for budget in (
+                {"maxUnavailable": 3},
+                {"maxUnavailable": "100%"},
+                {"maxUnavailable": "67%"},
+                {"minAvailable": 0},
+                {"minAvailable": "0%"},
+            )
+        ),
+        {**PUBLIC, "shared": {"accessMode": "ReadWriteOncePod"}},
+        {**PUBLIC, "resources": {"requests": {"memory": "1298Mi"}}},
+        {**PUBLIC, "resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "2Gi"}}},
         {
             **PUBLIC,
             "extraDisks": {"data": {"claimName": "mine"}},
