@@ -52,6 +52,12 @@ def reach(host: str, port: int, greeting: bytes, deadline: float) -> bool:
 
 
 def main(arguments: list[str]) -> int:
+    if not arguments[1:]:
+        print(
+            "there is nothing to reach: no VM has replicas, or VNC is off, or kept by the network "
+            "policy, and testPort is 0, does not come in, or is kept by the policy, too"
+        )
+        return 1
     deadline = time.monotonic() + int(arguments[0])
     reached = []
     for each in arguments[1:]:

@@ -73,6 +73,12 @@ def test_what_stays_is_told() -> None:
     assert "uninstall" not in NEWEST.notes(nothing)
 
 
+def test_helm_test_is_told_only_where_it_tests_something() -> None:
+    assert "helm test web" in NEWEST.notes(PUBLIC)
+    for nothing in ({"replicas": 0}, {"testPort": 0, "vnc": {"enabled": False}}):
+        assert "helm test" not in NEWEST.notes({**PUBLIC, **nothing})
+
+
 def test_no_placeholder_is_left() -> None:
     for values in (PUBLIC, SEVERAL, RESTRICTED):
         assert not re.search(r"<no value>|%!|nil", NEWEST.notes(values))

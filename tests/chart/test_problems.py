@@ -8,6 +8,14 @@ from tests.chart.helm import KEY, NEWEST, OLDEST, Helm
 
 PUBLIC = {"sshKey": KEY}
 
+# With what they keep of three replicas.
+BUDGETS: list[tuple[dict[str, Any], int]] = [
+    ({"maxUnavailable": "66%"}, 1),
+    ({"maxUnavailable": 2}, 1),
+    ({"minAvailable": "34%"}, 2),
+    ({"minAvailable": 4}, 3),
+]
+
 PROBLEMS: list[tuple[dict[str, Any], str]] = [
     (
         {},
@@ -184,12 +192,7 @@ PROBLEMS: list[tuple[dict[str, Any], str]] = [
             "it, so the node could never be drained; set shared.accessMode to ReadWriteMany, "
             "shared.enabled to false, or podDisruptionBudget.maxUnavailable to 100%",
         )
-        for budget, kept in [
-            ({"maxUnavailable": "66%"}, 1),
-            ({"maxUnavailable": 2}, 1),
-            ({"minAvailable": "34%"}, 2),
-            ({"minAvailable": 4}, 3),
-        ]
+        for budget, kept in BUDGETS
     ),
     (
         {**PUBLIC, "shared": {"accessMode": "ReadWriteOncePod"}, "vms": {"a": {}, "b": {}}},

@@ -3,7 +3,7 @@
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from subprocess import run
 
@@ -68,7 +68,13 @@ def test_nobody_there() -> None:
     assert "given up; what the VM says: kubectl logs 127" in text
 
 
-def targets(values: dict[str, object]) -> list[str]:
+def test_nothing_to_reach_is_no_success() -> None:
+    status, text = reach()
+    assert status == 1
+    assert text.startswith("there is nothing to reach: ")
+
+
+def targets(values: Mapping[str, object]) -> list[str]:
     container = NEWEST.template({"sshKey": KEY, **values}).one("Pod")["spec"]["containers"][0]
     assert container["args"][0] == PROGRAM.read_text("utf-8")
     given: list[str] = container["args"][2:]
@@ -84,4 +90,16 @@ def test_targets() -> None:
     ]
     vms = {"a": {"vnc": {"enabled": False}}, "b": {"testPort": 0}}
     assert targets({"vms": vms}) == ["web-a-0.web-a:22:SSH-", "web-b-0.web-b:5900:RFB "]
-    assert targets({"networkPolicy": {"enabled": True}}) == ["web-0.web:22:SSH-"]
+
+
+def test_targets_are_what_the_network_policy_lets_in() -> None:
+    policy = {"networkPolicy": {"enabled": True}}
+    assert targets(policy) == ["web-0.web:22:SSH-"]
+    service = {"service": {"ports": {"http": 80, "dns": {"port": 53, "protocol": "UDP"}}}}
+    assert targets({**policy, **service, "testPort": 80}) == ["web-0.web:80:"]
+    assert targets({**policy, **service, "testPort": 53}) == []
+    forwarded = {"network": {"mode": "user", "hostfwd": ["tcp::2200-:22"]}}
+    assert targets({**policy, **forwarded}) == ["web-0.web:2200:SSH-"]
+    # Whom rules of the user's own let in is not known.
+    own = {"networkPolicy": {"enabled": True, "ingress": [{"from": [{"podSelector": {}}]}]}}
+    assert targets(own) == []
