@@ -146,6 +146,16 @@ def test_mistakes_leave_it_running(pet: Release) -> None:
     assert pet.namespace.helm("history", pet.name) == history
 
 
+def test_the_volume_of_the_images_stays(pet: Release) -> None:
+    # The VM's disk is an overlay on an image that is kept there.
+    before = state(pet)
+    for other, name in (({"enabled": False}, "none"), ({"existingClaim": "other"}, "other")):
+        with pytest.raises(CommandError) as refusal:
+            pet.upgrade({**START, "shared": other})
+        assert f"shared would change from {pet.name}-shared to {name}, and" in str(refusal.value)
+    assert state(pet) == before
+
+
 def test_new_userdata_restarts_the_same_vm(pet: Release) -> None:
     uid, first = pet.uid(), identity(pet)
     userdata = f"#cloud-config\n# another\nssh_authorized_keys:\n  - {pet.defaults.key.public}\n"
