@@ -18,7 +18,7 @@ fi
 
 # --hostname  the VM's name, and its disk's: another name is another VM
 # --cap-add   NET_ADMIN: bridge and NAT; NET_BIND_SERVICE: the DHCP server's port;
-#             SETUID, SETGID: QEMU and dnsmasq run as users of their own; CHOWN: their files
+#             SETUID, SETGID: QEMU runs as a user of its own; CHOWN: the files it opens
 # --stop-timeout  seconds; the guest has 30 of them, which STOP_TIMEOUT changes
 exec podman run --detach --name my-vm --hostname my-vm \
     --cap-drop all \

@@ -110,7 +110,7 @@ def _convert(
     content.check_raw(arrival.size, _last_sector(raw, arrival.size), want.shown)
     with temporary.file(want.folder, want.name) as part:
         logger.info("turning the raw image into qcow2")
-        qemu_img.convert(raw, part, arrival.size, want.shown, account)
+        qemu_img.convert(raw, part, arrival.size, want.shown)
         return _prove(part, want, _digest(part), origin, account)
 
 

@@ -59,6 +59,9 @@ async def _is_there(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
     sync = {"execute": "guest-sync-delimited", "arguments": {"id": number}}
     writer.write(FRESH + json.dumps(sync).encode() + b"\n")
     await writer.drain()
-    await reader.readuntil(FRESH)
-    answer = json.loads(await reader.readline())
-    return isinstance(answer, dict) and answer.get("return") == number
+    # One that was asked before, and gave up, may have left its answer in the channel.
+    while True:
+        await reader.readuntil(FRESH)
+        answer = json.loads(await reader.readline())
+        if isinstance(answer, dict) and answer.get("return") == number:
+            return True

@@ -161,7 +161,7 @@ def launch(facts: Facts, base: Base, stack: ExitStack) -> tuple[socket.socket, C
     """Start QEMU, paused. Returns our end of its monitor, and QEMU."""
     run_dir = facts.settings.run_dir
     ours, theirs = socket.socketpair()
-    # Listened to by us, so that QEMU's user needs no right to RUN_DIR, nor we one to its sockets.
+    # Listened to by us: QEMU's user may not write to RUN_DIR, and we need no right to its sockets.
     ends = [console.socket_path(run_dir), assembly.agent_path(run_dir)]
     serial, agent = (stack.enter_context(unix.listening(each)) for each in ends)
     with theirs, serial, agent, ExitStack() as until_started:

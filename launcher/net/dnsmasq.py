@@ -31,9 +31,9 @@ def config(topology: Topology, run_dir: Path, *, debug: bool = False) -> str:
         "keep-in-foreground",
         "log-facility=-",
         f"pid-file={run_dir / 'dnsmasq.pid'}",
-        # It stays root, and with no group named it does not change to one either: so NET_ADMIN
-        # is the only capability it needs (SETUID and SETGID otherwise), and the kernel still ends
-        # it with us, which it forgets to do for a process that changes who it is.
+        # It stays root, and with no group named it does not change to one either: so it
+        # needs neither SETUID nor SETGID, and the kernel still ends it with us, which it forgets to
+        # do for a process that changes who it is.
         "user=root",
         "group=",
         f"interface={topology.bridge}",

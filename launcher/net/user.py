@@ -94,5 +94,7 @@ def _notices(settings: Settings, pod: PodNetwork, search: tuple[str, ...]) -> It
         yield f"QEMU asks only one of the pod's name servers, {servers[0]}"
     if left_out := list(pod.search[len(search) :]):
         yield f"search domains that do not fit into DHCP are left out: {', '.join(left_out)}"
+    if not settings.no_vnc and settings.vnc_password_file is None:
+        yield f"what runs in the guest reaches its screen at {settings.vm_gw}:5900, unasked"
     if len(settings.vm_name) > LONGEST_HOST_NAME:
         yield f"QEMU's DHCP has no room for the host name {settings.vm_name}; the drive has it"

@@ -125,9 +125,9 @@ class Settings(NamedTuple):
         "VM",
         "QEMU_USER",
         parse.user,
-        "The user that QEMU and qemu-img run as, without any capability, when startvm is root: a "
-        "name or number of the container's /etc/passwd. What QEMU has to open is given to that "
-        "user's group.",
+        "The user that QEMU and qemu-img run as, without any capability: a name or number of "
+        "the container's /etc/passwd. startvm has to be root, or that user already. What QEMU has "
+        "to open is given to that user's group.",
         default_text="none, which is whoever startvm is; the container's image sets `qemu`",
     )
     network: Literal["nat", "user"] = setting(

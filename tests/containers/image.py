@@ -78,7 +78,8 @@ def context() -> Iterator[Path]:
             shutil.copy2(ROOT / name, made / name)
         for name, pattern in _FOLDERS.items():
             for path in (ROOT / name).rglob(pattern):
-                if path.is_file() and "__pycache__" not in path.parts:
+                caches = [each for each in path.parts if each.endswith(("_cache", "__pycache__"))]
+                if path.is_file() and not caches:
                     copy = made / path.relative_to(ROOT)
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy2(path, copy)

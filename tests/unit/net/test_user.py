@@ -13,7 +13,7 @@ from tests.unit.net.conftest import MAC, RESOLV_CONF, pod, settings
 
 
 def user(resolv_conf: str = RESOLV_CONF, *uses: Use, **environ: str) -> UserNetwork:
-    given = {"NETWORK": "user", "HOSTFWD": "tcp::2222-:22", **environ}
+    given = {"NETWORK": "user", "HOSTFWD": "tcp::2222-:22", "VNC_PASSWORD_FILE": "/vnc", **environ}
     made = network.make(settings(**given), pod(resolv_conf, *uses), MAC)
     assert isinstance(made, UserNetwork)
     return made
@@ -67,6 +67,10 @@ def test_what_nobody_would_find_out_by_looking_is_said() -> None:
     assert user("nameserver fd00::53\nnameserver 10.0.0.1\nnameserver 10.0.0.2\n").notices == (
         "QEMU asks only one of the pod's name servers, 10.0.0.1",
     )
+    assert user(VNC_PASSWORD_FILE="").notices == (
+        "what runs in the guest reaches its screen at 192.168.254.1:5900, unasked",
+    )
+    assert user(VNC_PASSWORD_FILE="", NO_VNC="yes").notices == ()
     long = user(VM_NAME="a" * 33)
     assert (long.host_name, len(long.notices)) == ("", 1)
 
