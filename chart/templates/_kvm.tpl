@@ -28,16 +28,22 @@ Helm ends when a lookup is forbidden, and says no more of it than the name of th
 {{- get $offered "chosen" -}}
 {{- end }}
 
-{{/* Whether QEMU may have to emulate: without KVM of the chart's own asking. */}}
+{{/*
+Whether QEMU may have to emulate: then its translated code needs memory, too.
+*/}}
 {{- define "berth.isEmulated" -}}
-{{- if not (hasKey . "kvm") }}{{ include "berth.findKvm" . }}{{ end -}}
-{{- if not .kvm }}true{{ end -}}
+{{- if ne (include "berth.accel" .) "kvm" }}true{{ end -}}
 {{- end }}
 
-{{/* A node may hand /dev/kvm to every pod: then auto finds it. */}}
+{{/*
+A node may hand /dev/kvm to every pod: then auto finds it. And where it is asked for by auto, a pod
+without any right may not be let in by the node's mode of the device: then it is better to emulate.
+*/}}
 {{- define "berth.accel" -}}
-{{- if .kvm -}}kvm
-{{- else if eq (toString .Values.kvm) "auto" -}}auto
+{{- if not (hasKey . "kvm") }}{{ include "berth.findKvm" . }}{{ end -}}
+{{- $isAuto := eq (toString .Values.kvm) "auto" -}}
+{{- if and .kvm (not (and $isAuto (eq .Values.securityLevel "restricted"))) -}}kvm
+{{- else if $isAuto -}}auto
 {{- else -}}tcg
 {{- end -}}
 {{- end }}

@@ -48,7 +48,7 @@ def as_user(client: Client, name: str, command: str) -> str:
 def test_cloud_init_is_done_without_errors(debian: Release) -> None:
     said = debian.ssh("cloud-init status --wait --long")
     assert "status: done" in said
-    assert "errors: []" in said or "errors" not in said
+    assert "errors:" not in said.replace("errors: []", "")
 
 
 def test_its_name_is_the_pod_s(debian: Release) -> None:

@@ -75,8 +75,11 @@ def test_helm_test_tells_what_it_does_not_reach(web: Web) -> None:
     values = ("testPort=4444", "testTimeout=3")
     sets = [word for each in values for word in ("--set", each)]
     web.release.helm("upgrade", "--reuse-values", *sets)
-    with pytest.raises(CommandError) as failure:
-        web.release.namespace.helm("test", "web", "--logs")
+    try:
+        with pytest.raises(CommandError) as failure:
+            web.release.namespace.helm("test", "web", "--logs")
+    finally:
+        web.release.namespace.helm("rollback", "web", "1")
     assert re.search(r"web-0\.web:4444: not yet: .*refused", str(failure.value))
     assert "given up; what the VM says: kubectl logs web-0" in str(failure.value)
     # What is tested is nothing to the VM.

@@ -16,7 +16,7 @@ import yaml
 from tests.cluster import programs
 from tests.cluster.namespaces import Namespace
 from tests.cluster.release import CHART, Defaults, Release, Values, overlaid, wait_until
-from tests.cluster.target import Target
+from tests.cluster.target import CommandError, Target
 
 KUBEVIRT, OTHER = "devices.kubevirt.io/kvm", "example.org/kvm"
 
@@ -92,6 +92,12 @@ def test_auto_asks_for_what_a_node_offers(cluster: Target, node: str, release: R
         # The processor cannot, or the plugin ended.
         with offered(cluster, node, KUBEVIRT, 0):
             assert Would(release, {}).devices == {OTHER: 1}
+
+
+def test_what_comes_of_it_is_not_set_twice(cluster: Target, node: str, release: Release) -> None:
+    with offered(cluster, node, OTHER, 4), pytest.raises(CommandError) as refusal:
+        Would(release, {"extraEnv": [{"name": "ACCEL", "value": "tcg"}]})
+    assert "extraEnv sets ACCEL, which the chart sets from a value of its own" in str(refusal.value)
 
 
 def test_auto_emulates_where_there_is_nothing_and_says_so(release: Release) -> None:

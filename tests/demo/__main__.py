@@ -27,7 +27,8 @@ A VM runs in the pod {pod} of a Kubernetes on this machine, at {address}; ssh af
               -o jsonpath='{{.data.password}}' | base64 -d
   its boot  ./dev cluster kubectl logs {pod}
   three     ./dev cluster helm upgrade {release} {chart} --reuse-values --set replicas=3
-  again     ./dev cluster kubectl delete pod {pod}     (its disk stays)
+  again     ./dev cluster kubectl delete pod {pod}     (its disk stays, its address may not:
+            ./dev cluster kubectl get pods -o wide)
   test it   ./dev cluster helm test {release}
   end it    ./dev demo down
 """
@@ -35,6 +36,9 @@ A VM runs in the pod {pod} of a Kubernetes on this machine, at {address}; ssh af
 
 def up(here: Place) -> None:
     say("a Kubernetes with two nodes")
+    here.folder.mkdir(parents=True, exist_ok=True)
+    if cluster.find(DEFAULT) is None:
+        here.made_cluster.touch()
     ours = cluster.up(DEFAULT)
     environment = ours.environment()
     if release.is_installed(environment):
@@ -60,9 +64,14 @@ def up(here: Place) -> None:
 
 
 def down(here: Place) -> None:
-    cluster.down(DEFAULT)
+    ours = cluster.find(DEFAULT)
+    if ours is not None and not here.made_cluster.exists():
+        release.remove(ours.environment())
+        say("the demo's VM and its disk are gone; ./dev cluster down ends the Kubernetes")
+    else:
+        cluster.down(DEFAULT)
+        say("the demo's Kubernetes is gone, with the VM and its disk")
     shutil.rmtree(here.folder, ignore_errors=True)
-    say("the demo's Kubernetes is gone, with the VM and its disk")
 
 
 def say(text: str) -> None:

@@ -32,6 +32,11 @@ class Place:
         return self.folder / "id_ed25519"
 
     @property
+    def made_cluster(self) -> Path:
+        """A mark: the cluster was not there before the demo, and goes with it."""
+        return self.folder / "made-cluster"
+
+    @property
     def values(self) -> Path:
         """What the demo's user has edited."""
         return self.folder / "values.yaml"

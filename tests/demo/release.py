@@ -19,7 +19,6 @@ BOOT_PATIENCE = 300.0
 
 def write_values(place: Place, cluster: Cluster) -> None:
     """A key pair, and values by which it logs in to a guest that the cluster serves."""
-    place.folder.mkdir(parents=True, exist_ok=True)
     if not place.key.exists():
         generate = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "berth-demo", "-f"]
         subprocess.run([*generate, place.key], check=True)
@@ -43,6 +42,16 @@ def install(place: Place, environment: Mapping[str, str]) -> None:
     done = subprocess.run(install_command(place), env=environment, stdout=subprocess.DEVNULL)
     if done.returncode:
         sys.exit(done.returncode)
+
+
+def remove(environment: Mapping[str, str]) -> None:
+    """Remove the release with its claims, if it is there."""
+    ours = f"--selector=app.kubernetes.io/name=berth,app.kubernetes.io/instance={RELEASE}"
+    for command in (
+        ["helm", "uninstall", RELEASE, "--ignore-not-found", "--wait"],
+        ["kubectl", "delete", "pvc", ours],
+    ):
+        subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
 
 
 def is_installed(environment: Mapping[str, str]) -> bool:
