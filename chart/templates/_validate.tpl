@@ -227,8 +227,6 @@ with a hyphen; ` // ` in it is where it is broken, as before a command.
 {{- end }}
 {{- $set := list -}}
 {{- if .Values.extraEnv -}}
-  {{- /* Which settings there are depends on it. */ -}}
-  {{- if not (hasKey . "kvm") }}{{ include "berth.findKvm" . }}{{ end -}}
   {{- range include "berth.env" . | fromYamlArray }}{{ $set = append $set .name }}{{ end -}}
 {{- end -}}
 {{- range .Values.extraEnv }}
