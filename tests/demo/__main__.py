@@ -36,8 +36,10 @@ A VM runs in the pod {pod} of a Kubernetes on this machine, at {address}; ssh af
 
 def up(here: Place) -> None:
     say("a Kubernetes with two nodes")
-    here.folder.mkdir(parents=True, exist_ok=True)
     if cluster.find(DEFAULT) is None:
+        # Host keys of VMs that are gone, which may have had the same addresses.
+        shutil.rmtree(here.folder, ignore_errors=True)
+        here.folder.mkdir(parents=True)
         here.made_cluster.touch()
     ours = cluster.up(DEFAULT)
     environment = ours.environment()
@@ -46,6 +48,7 @@ def up(here: Place) -> None:
     say("Berth's container image")
     ours.load(image.archive())
     say("a guest of a few MiB")
+    here.folder.mkdir(parents=True, exist_ok=True)
     release.write_values(here, ours)
     say(f"$ {shlex.join(shorter(word) for word in release.install_command(here))}")
     begun = time.monotonic()
