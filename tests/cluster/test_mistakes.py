@@ -125,7 +125,22 @@ def wait_until_it_runs(release: Release) -> None:
     release.wait_for_log(f"{release.pod()} is running")
 
 
+# Another chart's, which a release of the same name may have made before.
+OTHER_CLAIM = """\
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata:
+  name: data
+  labels: {app.kubernetes.io/name: postgresql, app.kubernetes.io/instance: vm}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}
+"""
+
+
 def test_a_class_that_is_not_there(namespace: Namespace, defaults: Defaults) -> None:
+    namespace.apply(OTHER_CLAIM)
+    if namespace.target.own:
+        # Elsewhere a claim may have to wait for a pod.
+        namespace.wait("pvc/data", "jsonpath={.status.phase}=Bound")
     release = install(defaults, "vm", {**QUICK, "className": "no-such"}, namespace)
     not_found = 'storageclass.storage.k8s.io "no-such" not found'
     wait_until(lambda: not_found in namespace.kubectl("describe", "pvc"))
@@ -142,6 +157,7 @@ def test_a_class_that_is_not_there(namespace: Namespace, defaults: Defaults) -> 
         # As printed, in a shell.
         environment = namespace.target.environment
         subprocess.run(["bash", "-ec", command], env=environment, check=True, timeout=BOOT_PATIENCE)
+    assert namespace.kubectl("get", "pvc", "-o", "name").split() == ["persistentvolumeclaim/data"]
     release.upgrade(QUICK)
     wait_until_it_runs(release)
 
