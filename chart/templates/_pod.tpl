@@ -10,7 +10,7 @@ startupProbe:
 readinessProbe:
   {{- if .Values.probes.readiness.port }}
   tcpSocket:
-    port: {{ include "berth.podPort" (list . "tcp" .Values.probes.readiness.port) }}
+    port: {{ int .Values.probes.readiness.port }}
   {{- else }}
   exec:
     command: [berth, probe, ready{{ if .Values.probes.readiness.agent }}, --agent{{ end }}]

@@ -140,8 +140,8 @@ with a hyphen; ` // ` in it is where it is broken, as before a command.
 {{- if and (eq $port 5900) .Values.vnc.enabled }}
 - probes.readiness.port is 5900, which is VNC's and no port of the VM
 {{- end }}
-{{- if and $port (not (include "berth.podPort" (list . "tcp" $port))) }}
-- probes.readiness.port is {{ $port }}, which network.hostfwd does not let in ({{ join ", " $forwarded }})
+{{- if and $port $isUser }}
+- probes.readiness.port is {{ $port }}, but with network.mode user QEMU itself takes every connection, whatever the VM does; leave it out, or use probes.readiness.agent
 {{- end }}
 {{- range include "berth.ports" . | fromYamlArray }}
 {{- if and .nodePort (eq $.Values.service.type "ClusterIP") }}

@@ -11,10 +11,14 @@ RESTRICTED = {
     "sshKey": KEY,
     "securityLevel": "restricted",
     "service": {"ports": {"http": {"port": 80, "targetPort": 8080}}},
-    "probes": {"readiness": {"port": 22}},
 }
 
-PRIVILEGED = {"sshKey": KEY, "kvm": "privileged", "vnc": {"open": True}}
+PRIVILEGED = {
+    "sshKey": KEY,
+    "kvm": "privileged",
+    "vnc": {"open": True},
+    "probes": {"readiness": {"port": 22}},
+}
 
 # As the first Berth had it: image and disk on one volume, all of the guest's configuration given.
 ONE_VOLUME = {

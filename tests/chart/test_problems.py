@@ -94,7 +94,8 @@ PROBLEMS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {**PUBLIC, "probes": {"readiness": {"port": 80}}, "network": {"mode": "user"}},
-        "probes.readiness.port is 80, which network.hostfwd does not let in (tcp::22-:22)",
+        "probes.readiness.port is 80, but with network.mode user QEMU itself takes every "
+        "connection, whatever the VM does; leave it out, or use probes.readiness.agent",
     ),
     (
         {**PUBLIC, "service": {"ports": {"http": {"port": 80, "nodePort": 30080}}}},
@@ -301,7 +302,7 @@ def test_all_problems_at_once() -> None:
         {**PUBLIC, "probes": {"readiness": {"port": 5900}}, "vnc": {"enabled": False}},
         {
             **PUBLIC,
-            "probes": {"readiness": {"port": 80}},
+            "probes": {"readiness": {"agent": True}},
             "network": {"mode": "user", "hostfwd": ["tcp::80-:80"]},
         },
         {**PUBLIC, "vms": {"a": {}, "b-ports": {}}},

@@ -67,7 +67,6 @@ def test_ports_are_the_vm_s_wherever_the_pod_has_them() -> None:
         "sshKey": KEY,
         "network": {"mode": "user", "hostfwd": ["hostfwd=tcp:10.0.0.5:2222-:22", "udp::54-:53"]},
         "service": {"ports": {"ssh": 22, "dns": {"port": 53, "protocol": "UDP"}, "vnc": 5900}},
-        "probes": {"readiness": {"port": 22}},
         "networkPolicy": {"enabled": True},
     }
     rendered = NEWEST.template(values)
@@ -77,7 +76,6 @@ def test_ports_are_the_vm_s_wherever_the_pod_has_them() -> None:
         "ssh": 2222,
         "vnc": 5900,
     }
-    assert rendered.container()["readinessProbe"]["tcpSocket"]["port"] == 2222
     (rule,) = rendered.one("NetworkPolicy")["spec"]["ingress"]
     assert {each["port"] for each in rule["ports"]} == {54, 2222, 5900}
     assert "web-0.web:2222:SSH-" in rendered.one("Pod")["spec"]["containers"][0]["args"]
