@@ -34,8 +34,10 @@ SKIPS_ALLOWED_IN_CI = (
 )
 
 Golden = Callable[[str, str], None]
+Measured = Callable[[str], None]
 
 TIER_SECONDS = pytest.StashKey[dict[str, float]]()
+MEASURED = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,6 +50,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[TIER_SECONDS] = {}
+    config.stash[MEASURED] = []
+
+
+@pytest.fixture(scope="session")
+def measured(pytestconfig: pytest.Config) -> Measured:
+    """Takes a line about what was measured on the way, to be shown at the end."""
+    return pytestconfig.stash[MEASURED].append
 
 
 @pytest.fixture
@@ -139,6 +148,10 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
+    if lines := config.stash[MEASURED]:
+        terminalreporter.section("measured")
+        for line in lines:
+            terminalreporter.write_line(line)
     seconds = config.stash[TIER_SECONDS]
     if len(seconds) > 1:
         times = ", ".join(f"{tier} {spent:.0f} s" for tier, spent in seconds.items())

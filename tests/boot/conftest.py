@@ -6,15 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Measured
 from tests.guests import tiny
 from tests.pods.run import Run
 from tests.pods.shapes import SHAPES, Shape, Site, site
 from tests.pods.ssh import Key, make_key
 from tests.pods.vm import Pod, pod
 from tests.storage.http_server import Server, running
-
-# What was measured on the way: a line for each, shown at the end.
-MEASURED = pytest.StashKey[list[str]]()
 
 
 @dataclass(frozen=True)
@@ -67,25 +65,13 @@ def up(
     key: Key,
     image: Path,
     tmp_path_factory: pytest.TempPathFactory,
+    measured: Measured,
 ) -> Iterator[Up]:
     shape: Shape = request.param
     with site(shape) as made, pod(made, tmp_path_factory.mktemp(shape), key, image) as ours:
         run = ours.start()
         seconds = ours.wait_for_ssh(run)
-        request.config.stash[MEASURED].append(f"tiny guest, {shape} pod: ssh after {seconds:.1f} s")
+        measured(f"tiny guest, {shape} pod: ssh after {seconds:.1f} s")
         # Whatever else the guest does while it starts is then no concern of any test.
         run.console.wait_for("^tiny login ready")
         yield Up(ours, run)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[MEASURED] = []
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    if lines := config.stash[MEASURED]:
-        terminalreporter.section("measured")
-        for line in lines:
-            terminalreporter.write_line(line)

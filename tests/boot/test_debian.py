@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.boot import filesystem
-from tests.boot.conftest import MEASURED
 from tests.boot.filesystem import Verdict
+from tests.conftest import Measured
 from tests.guests import debian
 from tests.pods.run import End
 from tests.pods.shapes import MTU, site
@@ -63,9 +63,7 @@ QUESTIONS = {
 
 
 @pytest.fixture(scope="module")
-def seen(
-    key: Key, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[Seen]:
+def seen(key: Key, tmp_path_factory: pytest.TempPathFactory, measured: Measured) -> Iterator[Seen]:
     folder = tmp_path_factory.mktemp("debian")
     with (
         site("calico") as made,
@@ -75,8 +73,7 @@ def seen(
         ours.metadata.write_text(METADATA, encoding="utf-8")
         run = ours.start()
         seconds = ours.wait_for_ssh(run, PATIENCE)
-        line = f"Debian guest, cloud-init, calico pod: ssh after {seconds:.0f} s"
-        request.config.stash[MEASURED].append(line)
+        measured(f"Debian guest, cloud-init, calico pod: ssh after {seconds:.0f} s")
         # sshd is there before the keys are.
         run.console.wait_for("Cloud-init .* finished at", PATIENCE)
         script = "; echo; echo '-- '; ".join(f"({command}) 2>&1" for command in QUESTIONS.values())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.boot.conftest import MEASURED
+from tests.conftest import Measured
 from tests.pods.run import End
 from tests.pods.shapes import site
 from tests.pods.ssh import Key
@@ -67,7 +67,7 @@ def lives(
     key: Key,
     image: Path,
     tmp_path_factory: pytest.TempPathFactory,
-    request: pytest.FixtureRequest,
+    measured: Measured,
 ) -> Iterator[Lives]:
     folder = tmp_path_factory.mktemp("restart")
     source = folder / "tiny.qcow2"
@@ -80,8 +80,7 @@ def lives(
         source.unlink()
         run = ours.start(VM_DISK_SIZE="1G")
         seconds = ours.wait_for_ssh(run)
-        line = f"tiny guest, restarted: ssh after {seconds:.1f} s"
-        request.config.stash[MEASURED].append(line)
+        measured(f"tiny guest, restarted: ssh after {seconds:.1f} s")
         note = ours.ssh("cat /data/note")
         yield Lives(ours, first, end, note, look(ours), run.log.text)
 

@@ -12,13 +12,12 @@ from tests.cluster.namespaces import Namespace
 from tests.cluster.release import Defaults, Release, Values, install
 from tests.cluster.served import Guests
 from tests.cluster.target import IMAGE, Target, target
+from tests.conftest import Measured
 from tests.pods.ssh import Client, Key, make_key
 
 Command = Callable[..., str]
 Installer = Callable[[str, Values], Release]
 
-# What was measured on the way: a line for each, shown at the end.
-MEASURED = pytest.StashKey[list[str]]()
 
 # Kubernetes would tell each pod that starts later of it, in variables, if it were let.
 SERVICE = """\
@@ -104,7 +103,7 @@ class Web(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def web(cluster: Target, defaults: Defaults, request: pytest.FixtureRequest) -> Iterator[Web]:
+def web(cluster: Target, defaults: Defaults, measured: Measured) -> Iterator[Web]:
     with namespaces.namespace(cluster) as namespace:
         namespace.apply(SERVICE)
         # Our own cluster has one as clouds do: no volume before there is a pod for it.
@@ -115,27 +114,9 @@ def web(cluster: Target, defaults: Defaults, request: pytest.FixtureRequest) -> 
         said = release.helm("install", {**defaults.needed, "className": class_name})
         client = release.wait_for_ssh()
         seconds = time.monotonic() - begun
-        request.config.stash[MEASURED].append(f"helm install: ssh after {seconds:.1f} s")
+        measured(f"helm install: ssh after {seconds:.1f} s")
         release.wait_ready()
         yield Web(release, class_name, said, client)
-
-
-@pytest.fixture
-def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    return request.config.stash[MEASURED].append
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[MEASURED] = []
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    if lines := config.stash[MEASURED]:
-        terminalreporter.section("measured")
-        for line in lines:
-            terminalreporter.write_line(line)
 
 
 @pytest.hookimpl(wrapper=True)

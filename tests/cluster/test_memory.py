@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +10,7 @@ import pytest
 
 from tests.cluster.conftest import Web
 from tests.cluster.target import Target
+from tests.conftest import Measured
 
 MIB = 1 << 20
 GUEST = 1024 * MIB
@@ -76,9 +76,7 @@ def promised(web: Web) -> int:
     return int(limit.removesuffix("Mi")) * MIB - GUEST
 
 
-def test_what_the_chart_asks_for_is_enough(
-    web: Web, cluster: Target, measured: Callable[[str], None]
-) -> None:
+def test_what_the_chart_asks_for_is_enough(web: Web, cluster: Target, measured: Measured) -> None:
     if cluster.own is None:
         pytest.skip("KUBECONFIG names a cluster that is not ours to test")
     cgroup = find(web.release.uid())

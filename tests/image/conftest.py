@@ -10,9 +10,6 @@ from tests.containers import contents, image
 from tests.containers.contents import Contents
 from tests.containers.host import Host, host
 
-# What was measured on the way: a line for each, shown at the end.
-MEASURED = pytest.StashKey[list[str]]()
-
 Once = Callable[..., "CompletedProcess[str]"]
 
 
@@ -56,21 +53,3 @@ def once(machine: Host, reference: str) -> Once:
         return machine.run("podman", "run", "--rm", *options, reference, *arguments, check=False)
 
     return run
-
-
-@pytest.fixture
-def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    return request.config.stash[MEASURED].append
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[MEASURED] = []
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    if lines := config.stash[MEASURED]:
-        terminalreporter.section("measured")
-        for line in lines:
-            terminalreporter.write_line(line)

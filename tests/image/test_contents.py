@@ -1,12 +1,11 @@
 """What is in the image, what is not, and how big it is."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import launcher
-from tests.conftest import Golden
+from tests.conftest import Golden, Measured
 from tests.containers import contents
 from tests.containers.contents import Contents
 
@@ -21,7 +20,7 @@ UNCHECKED_HASH = 0b01
 BYTECODE = ("/opt/berth/lib", "/usr/lib/python3")
 
 
-def test_size(archive: Path, measured: Callable[[str], None]) -> None:
+def test_size(archive: Path, measured: Measured) -> None:
     layers = contents.sizes(archive)
     unpacked, packed = sum(each.size for each in layers), sum(each.packed for each in layers)
     sizes = " + ".join(f"{each.size / MB:.1f}" for each in layers)

@@ -2,10 +2,11 @@
 
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
+from tests.conftest import Measured
 from tests.containers import image
 from tests.containers.host import Host
 from tests.guests import tiny
@@ -105,7 +106,7 @@ def test_another_container_on_the_same_disk(vm: Vm) -> None:
     assert vm.is_running
 
 
-def test_stop_and_start(vm: Vm, measured: Callable[[str], None]) -> None:
+def test_stop_and_start(vm: Vm, measured: Measured) -> None:
     """The guest shuts down cleanly, and comes back with its disk and who it is."""
     before = identity(vm)
     vm.ssh("echo kept >/data/note")
