@@ -34,7 +34,7 @@ Told beforehand, with the way out; without a cluster to ask there are none.
   {{- if and $isOurs (ne (dig "status" "phase" "" .) "Pending") }}{{ $bound = true }}{{ end }}
 {{- end }}
 {{- if not $bound }}
-- Kubernetes does not let the claims of a StatefulSet change ({{ join "; " $changes }}). They are Pending, there is nothing in them yet: // helm -n {{ .Release.Namespace }} uninstall {{ .Release.Name }} // {{ $kubectl }} delete pvc -l app.kubernetes.io/name=berth,app.kubernetes.io/instance={{ .Release.Name }} // and then install it
+- Kubernetes does not let the claims of a StatefulSet change ({{ join "; " $changes }}). They are Pending, there is nothing in them yet: // helm -n {{ .Release.Namespace }} uninstall {{ .Release.Name }} --wait // {{ $kubectl }} delete pvc -l app.kubernetes.io/name=berth,app.kubernetes.io/instance={{ .Release.Name }} // and then install it
 {{- else }}
 - Kubernetes does not let the claims of a StatefulSet change ({{ join "; " $changes }}). These commands change them all the same, and stop no VM:
 {{- if $grows }} // {{ $kubectl }} patch pvc pet-{{ .name }}-0 -p '{"spec":{"resources":{"requests":{"storage":"{{ include "berth.petSize" . }}"}}}}' // (and so for each replica, where its storage class can grow a claim){{ end }} // {{ $kubectl }} delete statefulset {{ .name }} --cascade=orphan // and then this one again
