@@ -58,12 +58,6 @@ Told beforehand, with the way out; without a cluster to ask there are none.
 {{- if hasKey . "storageClassName" }}{{ printf " of class %q" .storageClassName }}{{ end -}}
 {{- end }}
 
-{{/* Class of the shared claim that is there, which stays where the values name none. */}}
-{{- define "berth.sharedClassThere" -}}
-{{- $spec := lookup "v1" "PersistentVolumeClaim" .Release.Namespace (include "berth.sharedClaim" .) | dig "spec" dict -}}
-{{- if hasKey $spec "storageClassName" }}{{ $spec.storageClassName | default "-" }}{{ end -}}
-{{- end }}
-
 {{- define "berth.sharedChanges" -}}
 {{- if and .Values.shared.enabled (not .Values.shared.existingClaim) }}
 {{- $there := lookup "v1" "PersistentVolumeClaim" .Release.Namespace (include "berth.sharedClaim" .) -}}

@@ -71,16 +71,6 @@ def test_a_larger_disk_needs_a_larger_claim_and_the_way_is_told(
     assert claims(namespace)["pet-vm-0"] == {"class": storage_class, "size": "2Gi"}
 
 
-def test_a_class_that_is_no_longer_named_stays(
-    installed: Installer, namespace: Namespace, storage_class: str
-) -> None:
-    # A claim's class cannot change; Kubernetes would refuse it in the middle of the upgrade.
-    none: Values = {"replicas": 0}
-    vm = installed("vm", {**none, "shared": {"className": storage_class}})
-    vm.upgrade({**none, "shared": {"size": "2Gi"}})
-    assert claims(namespace) == {"vm-shared": {"class": storage_class, "size": "2Gi"}}
-
-
 OWN = """\
 apiVersion: v1
 kind: PersistentVolumeClaim
