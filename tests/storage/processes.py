@@ -2,7 +2,12 @@
 
 import os
 import select
+import subprocess
+import sys
 from contextlib import suppress
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
 
 
 def shell(script: str) -> list[str]:
@@ -26,3 +31,16 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def assert_child_dies_with(script: str) -> None:
+    """Run a Python script that says its child's pid on stderr, kill it, and see the child end."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    with parent:
+        assert parent.stderr
+        child = int(parent.stderr.readline())
+        assert is_alive(child)
+        parent.kill()
+        wait_for_end(child)

@@ -13,7 +13,7 @@ from launcher.host import access
 from launcher.host.account import Account, assumed
 from launcher.host.errors import RightMissing
 from launcher.host.process import Limits, run, spawn
-from tests.storage.processes import is_alive, shell, wait_for_end
+from tests.storage.processes import assert_child_dies_with, shell
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,15 +67,7 @@ def test_it_dies_with_us() -> None:
         "           account=Account('qemu', 107, 107)):\n"
         "    input()\n"
     )
-    parent = subprocess.Popen(
-        [sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    with parent:
-        assert parent.stderr
-        child = int(parent.stderr.readline())
-        assert is_alive(child)
-        parent.kill()
-        wait_for_end(child)
+    assert_child_dies_with(script)
 
 
 def test_it_is_ended_without_the_capability_kill() -> None:

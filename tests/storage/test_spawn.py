@@ -2,8 +2,6 @@
 
 import os
 import select
-import subprocess
-import sys
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
@@ -11,9 +9,7 @@ import pytest
 
 from launcher.host.errors import InputMissing
 from launcher.host.process import spawn
-from tests.storage.processes import is_alive, shell, wait_for_end
-
-ROOT = Path(__file__).parents[2]
+from tests.storage.processes import assert_child_dies_with, is_alive, shell, wait_for_end
 
 
 def test_child_ends_with_its_context() -> None:
@@ -124,12 +120,4 @@ def test_child_dies_with_us_even_of_sigkill() -> None:
         "with spawn('child', ['sh', '-c', 'echo $$; exec sleep 60']):\n"
         "    input()\n"
     )
-    parent = subprocess.Popen(
-        [sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    with parent:
-        assert parent.stderr
-        child = int(parent.stderr.readline())
-        assert is_alive(child)
-        parent.kill()
-        wait_for_end(child)
+    assert_child_dies_with(script)
