@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.containers import store
 from tests.containers.engine import Podman
-from tests.guests.cache import fingerprint
+from tests.guests import bootstrap, cache
 from tests.guests.commands import require_packages, run
 
 DEBIAN_PACKAGES = ("apt", "debian-archive-keyring", "mmdebstrap")
@@ -42,10 +42,12 @@ def archive() -> Path:
 
     :raise MissingPackagesError: when it must be made and the tools for it are not installed.
     """
-    target = store.folder() / f"base-{fingerprint([Path(__file__)])}.tar"
+    target = (
+        store.folder() / f"base-{cache.fingerprint([Path(__file__), Path(bootstrap.__file__)])}.tar"
+    )
     with store.locked(target.name):
         if not target.exists() or target.stat().st_mtime < time.time() - KEEP_SECONDS:
-            store.make(target, _make)
+            cache.make(target, _make)
             store.drop_others("base", keep=target)
     return target
 
@@ -55,22 +57,14 @@ def _make(work: Path) -> Path:
     tar = work / "base.tar"
     sources = work / "sources.list"
     sources.write_text("\n".join(_sources()) + "\n", encoding="utf-8")
-    run(
-        # mmdebstrap mounts things into its folder. Should this be killed, everything that it
-        # started and mounted is to go with it.
-        "setpriv", "--pdeathsig=KILL",
-        "unshare", "--mount", "--mount-proc", "--pid", "--fork", "--kill-child",
-        "mmdebstrap",
-        "--quiet",
-        "--mode=root",
-        "--variant=minbase",
+    bootstrap.mmdebstrap(
         *(f"--dpkgopt={line}" for line in _LEFT_OUT),
         SUITE,
         tar,
         sources,
         # mmdebstrap makes the same tar of the same packages then.
         env={"SOURCE_DATE_EPOCH": _EPOCH, "TMPDIR": str(work)},
-    )  # fmt: skip
+    )
     return tar
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import launcher
 from tests.containers import base, engine, machine, store
 from tests.containers.engine import Podman
+from tests.guests import cache
 
 ROOT = Path(__file__).parents[2]
 NAME = "localhost/berth"
@@ -44,7 +45,7 @@ def archive_of(folder: Path) -> Path:
     target = store.folder() / f"berth-{_key(folder)}.tar"
     with store.locked("berth"):
         if not target.exists():
-            store.make(target, lambda work: _save(podman, folder, work))
+            cache.make(target, lambda work: _save(podman, folder, work))
             store.drop_others("berth", keep=target)
             podman.run("image", "prune", "--force")
         os.utime(target)

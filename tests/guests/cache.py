@@ -55,30 +55,39 @@ def image(name: str, recipe: Iterable[Path], build: Callable[[Path], Path]) -> P
     target = guests / f"{key}.qcow2"
     if not target.exists():
         guests.mkdir(parents=True, exist_ok=True)
-        with _locked(guests / f".{key}.lock"):
+        with locked(guests / f".{key}.lock"):
             if not target.exists():
-                _build(key, target, build)
+                make(target, lambda work: _read_only(build(work)))
                 _drop_unused(guests, name, keep=target)
     with suppress(PermissionError):  # a cache that somebody else filled
         os.utime(target)
     return target
 
 
-def _build(key: str, target: Path, build: Callable[[Path], Path]) -> None:
+def make(target: Path, build: Callable[[Path], Path]) -> None:
+    """Put what ``build`` makes, in an empty folder that it gets, at ``target``; needs the lock.
+
+    Whatever it raises is passed on and leaves nothing.
+    """
+    prefix = f".{target.stem}.build-"
     # Whoever holds the lock is the only builder: folders found now belong to builders that died.
-    for dead in target.parent.glob(f".{key}.build-*"):
+    for dead in target.parent.glob(f"{prefix}*"):
         shutil.rmtree(dead)
-    print(f"building guest {key} ...", file=sys.stderr, flush=True)
+    print(f"building {target.stem} ...", file=sys.stderr, flush=True)
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{key}.build-") as work:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=prefix) as work:
         built = build(Path(work))
-        built.chmod(0o444)
         with built.open("rb") as file:
             os.fsync(file.fileno())
         size = built.stat().st_size
         built.replace(target)
     took = time.monotonic() - started
     print(f"built {target} ({size / 1e6:.1f} MB) in {took:.1f} s", file=sys.stderr, flush=True)
+
+
+def _read_only(path: Path) -> Path:
+    path.chmod(0o444)
+    return path
 
 
 def _drop_unused(guests: Path, name: str, *, keep: Path) -> None:
@@ -89,7 +98,8 @@ def _drop_unused(guests: Path, name: str, *, keep: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Of several processes at once, one goes on and the others wait for it."""
     # The file stays: unlinking it would let two builders hold locks on two files of one name.
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

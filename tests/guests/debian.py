@@ -9,8 +9,8 @@ import os
 import shutil
 from pathlib import Path
 
-from tests.guests import bootdisk, cache, commands, initramfs, kernel
-from tests.guests.commands import require_packages, run
+from tests.guests import bootdisk, bootstrap, cache, commands, initramfs, kernel
+from tests.guests.commands import require_packages
 
 DEBIAN_PACKAGES = (*bootdisk.DEBIAN_PACKAGES, *initramfs.DEBIAN_PACKAGES, "mmdebstrap")
 
@@ -18,7 +18,7 @@ _FILES = Path(__file__).with_suffix("")
 RECIPE = (
     Path(__file__),
     _FILES,
-    *(Path(str(module.__file__)) for module in (bootdisk, commands, initramfs, kernel)),
+    *(Path(str(module.__file__)) for module in (bootdisk, bootstrap, commands, initramfs, kernel)),
 )
 
 _SUITE = "bookworm"
@@ -85,16 +85,8 @@ def _build(work: Path) -> Path:
 
 
 def _install(tree: Path) -> None:
-    run(
-        # mmdebstrap binds devices into the tree. Should this build be killed, everything that it
-        # started and mounted is to go with it, before the next one clears the tree away.
-        "setpriv", "--pdeathsig=KILL",
-        "unshare", "--mount", "--mount-proc", "--pid", "--fork", "--kill-child",
-        "mmdebstrap",
-        "--quiet",
-        "--mode=root",
+    bootstrap.mmdebstrap(
         "--format=directory",
-        "--variant=minbase",
         f"--include={','.join(_PACKAGES)}",
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT),
         '--customize-hook=chroot "$1" systemctl enable systemd-networkd',
@@ -102,7 +94,7 @@ def _install(tree: Path) -> None:
         tree,
         # The kernel's hook that would make an initramfs, of everything, in a minute.
         env={"INITRD": "No"},
-    )  # fmt: skip
+    )
 
 
 def _configure(tree: Path) -> None:
