@@ -20,9 +20,9 @@ from launcher.disk.record import PetRecord
 from launcher.host import access, process
 from launcher.host.account import Account
 from launcher.host.errors import Busy, ImageRefused, InputMissing, StorageError
-from launcher.image import qcow2
 from launcher.image.base import Base
-from launcher.image.qcow2 import Header
+from launcher.image.format import qcow2
+from launcher.image.format.qcow2 import Header
 
 
 class Pet(NamedTuple):

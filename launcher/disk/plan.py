@@ -19,9 +19,9 @@ from launcher.disk.place import Place
 from launcher.disk.record import PetRecord, mac_of, new_uuid
 from launcher.host.errors import InputMissing, SettingsError
 from launcher.image.base import Base
+from launcher.image.format.qcow2 import Header
 from launcher.image.progress import size as shown_size
-from launcher.image.qcow2 import Header
-from launcher.image.record import Address
+from launcher.image.store.record import Address
 from launcher.settings.table import Settings
 
 SECTOR = 512

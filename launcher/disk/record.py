@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from launcher.disk.place import Place, explained, sync_names
 from launcher.host.errors import StorageError
-from launcher.image.record import Address
+from launcher.image.store.record import Address
 
 FORMAT = 1
 

@@ -11,22 +11,13 @@ from pathlib import Path
 
 from launcher.host.account import Account
 from launcher.host.errors import ImageRefused, InputMissing
-from launcher.image import (
-    content,
-    policy,
-    progress,
-    qcow2,
-    qemu_img,
-    source,
-    space,
-    store,
-    sums,
-    temporary,
-    transfer,
-)
+from launcher.image import progress, space, sums, temporary, transfer
 from launcher.image.base import Base
-from launcher.image.content import Kind
-from launcher.image.record import Address, Origin
+from launcher.image.format import content, policy, qcow2, qemu_img
+from launcher.image.format.content import Kind
+from launcher.image.source.opened import opened
+from launcher.image.store import bases
+from launcher.image.store.record import Address, Origin
 from launcher.image.transfer import Arrival
 from launcher.image.wanted import Wanted, wanted
 from launcher.settings.parse import Checksum
@@ -54,7 +45,7 @@ def ensure(
         when the base that is there was altered.
     :raise StorageError: when the shared volume is full or fails.
     """
-    base = store.find(settings)
+    base = bases.find(settings)
     if base is not None:
         return base
     want = wanted(settings)
@@ -64,8 +55,8 @@ def ensure(
             hint="set IMG_SOURCE to the image's http(s) address or full path",
         )
     try:
-        store.reserve(want)
-        return store.reuse(want) or _fetch(want, want.source, account, tell)
+        bases.reserve(want)
+        return bases.reuse(want) or _fetch(want, want.source, account, tell)
     except OSError as err:
         raise space.failure(err, want.folder) from err
 
@@ -122,7 +113,7 @@ def _prove(part: Path, want: Wanted, digest: str, origin: Origin, account: Accou
         raise ImageRefused(f"{want.shown} is no qcow2 image that can be used: {err}") from err
     policy.judge(header, part.stat().st_size)
     qemu_img.check(part, want.shown, account)
-    return store.adopt(part, want, digest=digest, virtual_size=header.virtual_size, origin=origin)
+    return bases.adopt(part, want, digest=digest, virtual_size=header.virtual_size, origin=origin)
 
 
 def _expected(checksum: Checksum | None, address: str) -> Checksum | None:
@@ -131,7 +122,7 @@ def _expected(checksum: Checksum | None, address: str) -> Checksum | None:
         return checksum
     shown = redact(checksum.sums_url)
     data = b""
-    with source.opened(checksum.sums_url, "IMG_CHECKSUM") as stream:
+    with opened(checksum.sums_url, "IMG_CHECKSUM") as stream:
         for chunk in stream.chunks:
             data += chunk
             if len(data) > MOST_SUMS:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.host.errors import ImageRefused
-from launcher.image import content, decode, policy, progress, qcow2, source, space
-from launcher.image.content import Kind
+from launcher.image import progress, space
+from launcher.image.format import content, decode, policy, qcow2
+from launcher.image.format.content import Kind
+from launcher.image.source.opened import opened
 from launcher.image.wanted import Wanted
 from launcher.settings.parse import Checksum
 
@@ -57,7 +59,7 @@ def bring(
     hashes = {"sha256": hashlib.sha256()}
     if checksum is not None and checksum.algorithm == "sha512":
         hashes["sha512"] = hashlib.sha512()
-    with source.opened(address, want.setting) as stream:
+    with opened(address, want.setting) as stream:
         if stream.length is not None:
             space.require(want.folder, stream.length)
         total = stream.length

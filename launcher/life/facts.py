@@ -12,8 +12,8 @@ from launcher.host import accelerator, access, account
 from launcher.host.accelerator import KVM, Choice
 from launcher.host.account import Account
 from launcher.host.errors import SettingsError
-from launcher.image import store
 from launcher.image.base import Base
+from launcher.image.store import bases
 from launcher.net import network, pod
 from launcher.net.network import Network
 from launcher.seed import inputs
@@ -76,9 +76,9 @@ def look(settings: Settings, arguments: tuple[str, ...]) -> Facts:
     password = checked(lambda: vnc.read_password(settings.vnc_password_file))
     found = pet.find(Place(settings.pet_dir, settings.vm_name))
     if found.record:
-        base = store.load(settings.shared_dir, found.record.base_digest)
+        base = bases.load(settings.shared_dir, found.record.base_digest)
     else:
-        base = store.find(settings)
+        base = bases.find(settings)
     wanted = given.wanted_uuid if given else None
     planned = checked(lambda: plan.plan(settings, found, base, wanted_uuid=wanted))
     found_network = pod.read()

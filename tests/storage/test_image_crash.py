@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from launcher.image import qemu_img
+from launcher.image.format import qemu_img
 from tests.storage.conftest import Images, Volume
 from tests.storage.http_server import Hold, Reply, Server
 

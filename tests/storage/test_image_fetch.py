@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from launcher.host.errors import ImageRefused, InputMissing
-from launcher.image import qcow2, store
+from launcher.image.format import qcow2
+from launcher.image.store import bases
 from tests.storage.conftest import MIB, Images, Volume, qemu_img
 from tests.storage.http_server import Reply, Server
 from tests.storage.outcomes import PACK, disk, sha256
@@ -28,7 +29,7 @@ def test_a_qcow2_image_becomes_a_base_as_it_is(
     assert (volume.path / "disk.qcow2").resolve() == base.path
     assert base.path.stat().st_mode & 0o777 == 0o444
     assert base.path.stat().st_nlink == 1
-    assert store.load(volume.path, digest) == base
+    assert bases.load(volume.path, digest) == base
 
 
 def test_once_there_no_one_is_asked(volume: Volume, server: Server, images: Images) -> None:
@@ -139,7 +140,7 @@ def test_a_newer_file_at_the_same_path_is_another_base(
     qemu_img("create", "-f", "qcow2", source, "3M")
     second = volume.ensure(source)
     assert second.virtual_size == 3 * MIB
-    assert store.load(volume.path, first.digest) == first
+    assert bases.load(volume.path, first.digest) == first
 
 
 def test_paths_that_lead_nowhere(volume: Volume, tmp_path: Path) -> None:

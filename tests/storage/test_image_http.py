@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from launcher.host.errors import ImageRefused, LauncherError, SourceUnavailable
-from launcher.image import http
+from launcher.image.source import http
 from tests.storage import http_server
 from tests.storage.conftest import Images, Volume
 from tests.storage.http_server import Reply, Server

@@ -10,8 +10,10 @@ import pytest
 
 from launcher.host import process
 from launcher.host.errors import CommandFailed, ImageRefused, SourceUnavailable
-from launcher.image import http, qcow2, source
-from launcher.image import qemu_img as image_check
+from launcher.image.format import qcow2
+from launcher.image.format import qemu_img as image_check
+from launcher.image.source import http
+from launcher.image.source.opened import opened
 from tests.storage.conftest import MIB, Images, Volume, qemu_img
 from tests.storage.http_server import Hold, Reply, Server
 from tests.storage.outcomes import PACK, refusal
@@ -200,7 +202,7 @@ def test_an_altered_base_is_not_fetched_over(
 def test_a_file_that_is_still_being_written(volume: Volume, images: Images, tmp_path: Path) -> None:
     growing = tmp_path / "growing.qcow2"
     growing.write_bytes(images.qcow2.read_bytes())
-    with source.opened(str(growing), "IMG_SOURCE") as stream:
+    with opened(str(growing), "IMG_SOURCE") as stream:
         next(stream.chunks)
         with growing.open("ab") as file:
             file.write(b"more")

@@ -6,10 +6,10 @@ from typing import Any
 
 from launcher.disk.record import PetRecord
 from launcher.host.container import Container
-from launcher.image import qcow2
 from launcher.image.base import Base
-from launcher.image.qcow2 import Header
-from launcher.image.record import Address
+from launcher.image.format import qcow2
+from launcher.image.format.qcow2 import Header
+from launcher.image.store.record import Address
 from launcher.settings.load import Surroundings, load
 from launcher.settings.table import Settings
 

@@ -7,8 +7,8 @@ import pytest
 from launcher.disk.plan import Found, PetPlan, plan
 from launcher.host.errors import ImageRefused, InputMissing, LauncherError, SettingsError
 from launcher.image.base import Base
-from launcher.image.qcow2 import CORRUPT, DATA_FILE
-from launcher.image.record import Address
+from launcher.image.format.qcow2 import CORRUPT, DATA_FILE
+from launcher.image.store.record import Address
 from tests.unit.disk.sample import DIGEST, GIB, URL, UUID, base, header, record, settings
 
 OTHER_UUID = "99999999-8888-4777-a666-555555555555"

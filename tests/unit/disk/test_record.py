@@ -9,7 +9,7 @@ import pytest
 from launcher.disk import record as records
 from launcher.disk.place import Place
 from launcher.host.errors import LauncherError, StorageError
-from launcher.image.record import Address
+from launcher.image.store.record import Address
 from tests.conftest import Golden
 from tests.unit.disk.sample import record
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from launcher.host.container import Container
-from launcher.image import store, temporary
+from launcher.image import temporary
 from launcher.image.base import Base
-from launcher.image.record import Address, Origin
+from launcher.image.store import bases
+from launcher.image.store.record import Address, Origin
 from launcher.image.wanted import wanted
 from launcher.settings.load import Surroundings, load
 from launcher.settings.table import Settings
@@ -42,7 +43,7 @@ class Volume:
         )
         with temporary.file(want.folder, want.name) as part:
             part.write_bytes(content)
-            return store.adopt(part, want, digest=digest, virtual_size=1 << 30, origin=origin)
+            return bases.adopt(part, want, digest=digest, virtual_size=1 << 30, origin=origin)
 
     def names(self) -> list[str]:
         return sorted(each.name for each in self.path.iterdir())

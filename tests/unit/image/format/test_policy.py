@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from launcher.host.errors import ImageRefused
-from launcher.image import policy, qcow2
-from tests.unit.image.headers import header
+from launcher.image.format import policy, qcow2
+from tests.unit.image.format.headers import header
 
 SIZE = 4 << 16
 

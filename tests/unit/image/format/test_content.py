@@ -5,9 +5,9 @@ import re
 import pytest
 
 from launcher.host.errors import ImageRefused
-from launcher.image import content
-from launcher.image.content import Kind
-from tests.unit.image.headers import header
+from launcher.image.format import content
+from launcher.image.format.content import Kind
+from tests.unit.image.format.headers import header
 
 BOOT_SECTOR = bytes(510) + b"\x55\xaa"
 

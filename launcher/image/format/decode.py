@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from launcher.host.errors import ImageRefused
-from launcher.image.content import ACCEPTED, Kind
+from launcher.image.format.content import ACCEPTED, Kind
 
 logger = logging.getLogger("startvm")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from launcher.host.errors import ImageRefused, StorageError
-from launcher.image import store
 from launcher.image.base import Base
+from launcher.image.store import bases
 from launcher.image.wanted import wanted
 from tests.unit.image.conftest import URL, Volume
 
@@ -31,30 +31,30 @@ def test_a_base_is_there_under_both_names(volume: Volume) -> None:
 
 
 def test_it_is_found_and_loaded_again(volume: Volume) -> None:
-    assert store.find(volume.settings()) is None
-    assert store.load(volume.path, DIGEST) is None
+    assert bases.find(volume.settings()) is None
+    assert bases.load(volume.path, DIGEST) is None
     base = volume.adopt()
-    assert store.find(volume.settings()) == base
-    assert store.load(volume.path, DIGEST) == base
+    assert bases.find(volume.settings()) == base
+    assert bases.load(volume.path, DIGEST) == base
 
 
 def test_a_name_alone_is_enough_to_find_it(volume: Volume) -> None:
     base = volume.adopt()
-    assert store.find(volume.settings(IMG_TARGET="disk.qcow2")) == base
-    assert store.find(volume.settings(IMG_TARGET=STORED)) == base
-    assert store.find(volume.settings(IMG_TARGET="other.qcow2")) is None
-    assert store.find(volume.settings(IMG_TARGET=OTHER)) is None
+    assert bases.find(volume.settings(IMG_TARGET="disk.qcow2")) == base
+    assert bases.find(volume.settings(IMG_TARGET=STORED)) == base
+    assert bases.find(volume.settings(IMG_TARGET="other.qcow2")) is None
+    assert bases.find(volume.settings(IMG_TARGET=OTHER)) is None
 
 
 def test_another_source_is_not_found_under_the_same_name(volume: Volume) -> None:
     volume.adopt()
     elsewhere = {"IMG_SOURCE": "https://example.net/disk.qcow2"}
-    assert store.find(volume.settings(**elsewhere)) is None
+    assert bases.find(volume.settings(**elsewhere)) is None
     base = volume.adopt(b"another", **elsewhere)
     assert str((volume.path / "disk.qcow2").readlink()) == OTHER
-    assert store.find(volume.settings(**elsewhere)) == base
-    assert store.load(volume.path, DIGEST), "pets may be on the old one"
-    assert store.find(volume.settings()) is None
+    assert bases.find(volume.settings(**elsewhere)) == base
+    assert bases.load(volume.path, DIGEST), "pets may be on the old one"
+    assert bases.find(volume.settings()) is None
 
 
 def test_two_sources_with_the_same_bytes_share_one_base(volume: Volume) -> None:
@@ -63,22 +63,22 @@ def test_two_sources_with_the_same_bytes_share_one_base(volume: Volume) -> None:
     second = volume.adopt(**elsewhere)
     assert (second.path, second.source) == (first.path, "https://example.net/copy.qcow2")
     assert volume.names() == sorted(["copy.qcow2", "disk.qcow2", STORED, RECORD])
-    assert store.find(volume.settings()) == first
-    assert store.find(volume.settings(**elsewhere)) == second
+    assert bases.find(volume.settings()) == first
+    assert bases.find(volume.settings(**elsewhere)) == second
 
 
 def test_a_digest_is_enough_whatever_the_source(volume: Volume) -> None:
     """Signed addresses change with each start; mirrors differ."""
     base = volume.adopt()
     elsewhere = {"IMG_SOURCE": "https://example.net/disk.qcow2?sig=1"}
-    assert store.find(volume.settings(**elsewhere, IMG_CHECKSUM=f"sha256:{DIGEST}")) == base
-    assert store.find(volume.settings(**elsewhere, IMG_CHECKSUM=f"sha256:{'0' * 64}")) is None
+    assert bases.find(volume.settings(**elsewhere, IMG_CHECKSUM=f"sha256:{DIGEST}")) == base
+    assert bases.find(volume.settings(**elsewhere, IMG_CHECKSUM=f"sha256:{'0' * 64}")) is None
 
 
 def test_a_checksum_that_nobody_verified_is_not_satisfied(volume: Volume) -> None:
     volume.adopt()
     for checksum in ("sha512:" + "0" * 128, "https://example.org/SHA256SUMS"):
-        assert store.find(volume.settings(IMG_SOURCE=URL, IMG_CHECKSUM=checksum)) is None
+        assert bases.find(volume.settings(IMG_SOURCE=URL, IMG_CHECKSUM=checksum)) is None
 
 
 def test_a_file_that_was_the_source_may_go_but_not_change(volume: Volume, tmp_path: Path) -> None:
@@ -92,11 +92,11 @@ def test_a_file_that_was_the_source_may_go_but_not_change(volume: Volume, tmp_pa
     text = record.read_text().replace('"fetched":', noted)
     record.write_text(text)
     settings = volume.settings(IMG_SOURCE=str(source))
-    assert store.find(settings) == base
+    assert bases.find(settings) == base
     os.utime(source, ns=(1, 1))
-    assert store.find(settings) is None, "there is a newer image at that path"
+    assert bases.find(settings) is None, "there is a newer image at that path"
     source.unlink()
-    assert store.find(settings) == base
+    assert bases.find(settings) == base
 
 
 @pytest.mark.parametrize("how", ["grown", "touched"])
@@ -112,12 +112,12 @@ def test_an_altered_base_is_refused(volume: Volume, how: str) -> None:
         os.utime(base.path, ns=(then + 10**9, then + 10**9))
         words = "it was changed at 20.*Z, after it was proved at 20"
     with pytest.raises(ImageRefused, match=words):
-        store.load(volume.path, DIGEST)
+        bases.load(volume.path, DIGEST)
     with pytest.raises(ImageRefused, match=words):
-        store.find(volume.settings())
+        bases.find(volume.settings())
     with pytest.raises(ImageRefused, match=words):
         volume.adopt()
-    assert store.find(volume.settings(IMG_SOURCE="https://example.net/disk.qcow2")) is None
+    assert bases.find(volume.settings(IMG_SOURCE="https://example.net/disk.qcow2")) is None
 
 
 def test_the_record_of_another_base_does_not_vouch(volume: Volume) -> None:
@@ -126,7 +126,7 @@ def test_the_record_of_another_base_does_not_vouch(volume: Volume) -> None:
     record = other.path.with_suffix(".json")
     record.write_text((volume.path / RECORD).read_text())
     with pytest.raises(ImageRefused, match="its record is of another base"):
-        store.load(volume.path, other.digest)
+        bases.load(volume.path, other.digest)
 
 
 @pytest.mark.parametrize("text", [None, "", "{"])
@@ -139,10 +139,10 @@ def test_a_base_without_a_record_is_proved_before_it_is_used(
     if text is not None:
         (volume.path / RECORD).write_text(text)
     with pytest.raises(ImageRefused, match="its record is missing or damaged"):
-        store.load(volume.path, DIGEST)
-    assert store.find(volume.settings()) is None, "so it is fetched again"
+        bases.load(volume.path, DIGEST)
+    assert bases.find(volume.settings()) is None, "so it is fetched again"
     assert volume.adopt() == base
-    assert store.find(volume.settings()) == base
+    assert bases.find(volume.settings()) == base
 
 
 def test_a_base_without_a_record_that_is_not_what_its_name_says(volume: Volume) -> None:
@@ -157,36 +157,36 @@ def test_a_base_without_a_record_that_is_not_what_its_name_says(volume: Volume) 
 def test_a_base_that_is_gone_is_not_there(volume: Volume) -> None:
     base = volume.adopt()
     base.path.unlink()
-    assert store.find(volume.settings()) is None
-    assert store.load(volume.path, DIGEST) is None
+    assert bases.find(volume.settings()) is None
+    assert bases.load(volume.path, DIGEST) is None
 
 
 def test_something_else_with_the_name_is_left_alone(volume: Volume) -> None:
     place = volume.path / "disk.qcow2"
     place.write_bytes(b"precious")
     want = wanted(volume.settings())
-    assert store.find(volume.settings()) is None
+    assert bases.find(volume.settings()) is None
     with pytest.raises(ImageRefused, match=r"disk\.qcow2 is there already.*nothing is overwritten"):
-        store.reserve(want)
+        bases.reserve(want)
     place.unlink()
     place.symlink_to("elsewhere.qcow2")
     with pytest.raises(ImageRefused, match="there already"):
-        store.reserve(want)
+        bases.reserve(want)
     place.unlink()
-    store.reserve(want)
+    bases.reserve(want)
 
 
 def test_there_has_to_be_a_volume(volume: Volume) -> None:
     volume.path.rmdir()
     with pytest.raises(StorageError, match=r"SHARED_DIR='.*' is not there"):
-        store.reserve(wanted(volume.settings()))
+        bases.reserve(wanted(volume.settings()))
 
 
 def test_a_base_with_the_digest_gets_a_further_name(volume: Volume) -> None:
     base = volume.adopt()
     asked = {"IMG_CHECKSUM": f"sha256:{DIGEST}", "IMG_TARGET": "mine", "IMG_SOURCE": URL}
-    assert store.reuse(wanted(volume.settings(**asked))) == base
-    assert store.find(volume.settings(**asked)) == base
+    assert bases.reuse(wanted(volume.settings(**asked))) == base
+    assert bases.find(volume.settings(**asked)) == base
     assert str((volume.path / "mine").readlink()) == STORED
 
 
@@ -194,7 +194,7 @@ def test_no_digest_no_reuse(volume: Volume) -> None:
     volume.adopt()
     for checksum in (f"sha256:{'0' * 64}", f"sha512:{DIGEST * 2}", "https://example.org/SHA256SUM"):
         asked = {"IMG_SOURCE": URL, "IMG_TARGET": "mine", "IMG_CHECKSUM": checksum}
-        assert store.reuse(wanted(volume.settings(**asked))) is None
+        assert bases.reuse(wanted(volume.settings(**asked))) is None
     assert not (volume.path / "mine").is_symlink()
 
 
@@ -206,7 +206,7 @@ def test_the_name_of_one_base_is_never_given_to_another(volume: Volume) -> None:
     assert volume.names() == sorted([STORED, RECORD])
     asked = {"IMG_TARGET": OTHER, "IMG_SOURCE": URL, "IMG_CHECKSUM": f"sha256:{DIGEST}"}
     with pytest.raises(ImageRefused, match="is the name of one base"):
-        store.reuse(wanted(volume.settings(**asked)))
+        bases.reuse(wanted(volume.settings(**asked)))
 
 
 def test_a_volume_without_hard_links(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +215,7 @@ def test_a_volume_without_hard_links(volume: Volume, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(os, "link", link)
     base = volume.adopt()
-    assert store.find(volume.settings()) == base
+    assert bases.find(volume.settings()) == base
     inode = base.path.stat().st_ino
     assert volume.adopt() == base
     assert base.path.stat().st_ino == inode
@@ -232,14 +232,14 @@ def test_a_record_does_not_grow_without_end(volume: Volume) -> None:
         volume.adopt(IMG_SOURCE=f"https://example.org/disk.qcow2?sig={number}")
     assert (volume.path / RECORD).read_text().count('"source":') == 32
     last = volume.settings(IMG_SOURCE="https://example.org/disk.qcow2?sig=39")
-    assert store.find(last)
+    assert bases.find(last)
 
 
 def test_a_volume_that_cannot_be_read(volume: Volume) -> None:
     blocked = volume.path / "file"
     blocked.write_text("")
     with pytest.raises(StorageError, match=r"cannot be read: .*irectory"):
-        store.load(blocked, DIGEST)
+        bases.load(blocked, DIGEST)
 
 
 def test_a_base_is_on_the_disk_before_it_has_a_name(

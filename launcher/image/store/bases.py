@@ -21,9 +21,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from launcher.host.errors import ImageRefused, StorageError
-from launcher.image import record, temporary
+from launcher.image import temporary
 from launcher.image.base import Base
-from launcher.image.record import MOST_ORIGINS, Origin, Record
+from launcher.image.store import record
+from launcher.image.store.record import MOST_ORIGINS, Origin, Record
 from launcher.image.wanted import STORED, Wanted, is_foreign, wanted
 from launcher.settings.parse import Checksum
 from launcher.settings.table import Settings

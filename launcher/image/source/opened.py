@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from launcher.host.errors import InputMissing, SourceUnavailable
-from launcher.image.stream import CHUNK, Stream
+from launcher.image.source.stream import CHUNK, Stream
 
 
 def opened(source: str, setting: str) -> AbstractContextManager[Stream]:
@@ -18,7 +18,7 @@ def opened(source: str, setting: str) -> AbstractContextManager[Stream]:
     :raise ImageRefused: when it answers in a way that hides the bytes.
     """
     if "://" in source:
-        from launcher.image import http
+        from launcher.image.source import http
 
         return http.opened(source, setting)
     return _local(Path(source), setting)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from launcher.image import qcow2
-from launcher.image.qcow2 import NotQcow2
-from tests.unit.image.headers import header
+from launcher.image.format import qcow2
+from launcher.image.format.qcow2 import NotQcow2
+from tests.unit.image.format.headers import header
 
 
 def test_a_plain_header_is_read_field_by_field() -> None:

@@ -12,8 +12,8 @@ import pytest
 import zstandard
 
 from launcher.host.errors import ImageRefused
-from launcher.image import decode
-from launcher.image.content import PACKINGS, Kind
+from launcher.image.format import decode
+from launcher.image.format.content import PACKINGS, Kind
 
 PACK: dict[Kind, Callable[[bytes], bytes]] = {
     Kind.GZIP: gzip.compress,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import launcher
 from launcher.host.errors import ImageRefused, SourceUnavailable
-from launcher.image.stream import CHUNK, Stream
+from launcher.image.source.stream import CHUNK, Stream
 from launcher.settings.source import redact
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ LATER = "the server has a problem; try again later"
 def opened(url: str, setting: str, *, pauses: Sequence[float] | None = None) -> Iterator[Stream]:
     """Ask for `url` and follow redirects. The connection is closed with the context.
 
-    :raise SourceUnavailable: see `source.opened`; also while the chunks are read.
+    :raise SourceUnavailable: see `opened.opened`; also while the chunks are read.
     :raise ImageRefused: for a body with a Content-Encoding.
     """
     import requests

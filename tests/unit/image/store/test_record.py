@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher.image import record
-from launcher.image.record import Address, Origin, Record
+from launcher.image.store import record
+from launcher.image.store.record import Address, Origin, Record
 from launcher.settings.parse import Checksum
 
 A, B = "a" * 64, "b" * 64

@@ -6,7 +6,7 @@ all bitten (CVE-2024-32498 and its successors). Bounds on tables are those of QE
 """
 
 from launcher.host.errors import ImageRefused
-from launcher.image.qcow2 import (
+from launcher.image.format.qcow2 import (
     COMPRESSION,
     CORRUPT,
     DIRTY,
