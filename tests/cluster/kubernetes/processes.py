@@ -20,6 +20,9 @@ from tests.cluster.kubernetes.errors import ClusterError
 MARK = "BERTH_CLUSTER_FOLDER"
 ROLE = "BERTH_CLUSTER_ROLE"
 
+# It takes microseconds. A process can also make its command line empty for good.
+_TRIES = 1000
+
 # Debian keeps runc, nft and iptables from the PATH of ordinary users.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -74,8 +77,7 @@ def _read(path: Path, folder: Path) -> Process | None:
     if not path.name.isdecimal():
         return None
     try:
-        # What has ended and waits for its parent has no environment any more.
-        environment = (path / "environ").read_bytes().split(b"\0")
+        environment = _environment(path).split(b"\0")
         if f"{MARK}={folder}".encode() not in environment:
             return None
         parent = int((path / "stat").read_text().rpartition(") ")[2].split()[1])
@@ -84,6 +86,25 @@ def _read(path: Path, folder: Path) -> Process | None:
     prefix = f"{ROLE}=".encode()
     roles = (word.removeprefix(prefix) for word in environment if word.startswith(prefix))
     return Process(int(path.name), parent, next(roles, b"").decode())
+
+
+def _environment(path: Path) -> bytes:
+    """What a process in /proc carries.
+
+    A process that just becomes another program has neither environment nor command line for a
+    moment, and must not be overlooked then. Kernel threads, and what has ended and waits for its
+    parent, have neither for good, and no program.
+
+    :raise OSError: for these, and for a process that is gone.
+    """
+    for _ in range(_TRIES):
+        command = (path / "cmdline").read_bytes()
+        environment = (path / "environ").read_bytes()
+        if environment or (command and command == (path / "cmdline").read_bytes()):
+            return environment
+        (path / "exe").readlink()
+        os.sched_yield()
+    return b""
 
 
 def has_ended(pid: int) -> bool:
