@@ -187,7 +187,9 @@ def test_nothing_is_left(machine: Machine, killed: bool, policy: str) -> None:
     said = machine.run("iptables", "-S", "FORWARD").splitlines()
     assert said == [f"-P FORWARD {policy}", *(rules if policy == "DROP" else [])]
     machine.kubectl("apply", "-f", "-", stdin=POD)
-    machine.kubectl("rollout", "status", "daemonset/everywhere", "--timeout=60s")
+    # What "rollout status" says is true of no pods at all, too.
+    on_both = "--for=jsonpath={.status.numberReady}=2"
+    machine.kubectl("wait", "daemonset/everywhere", on_both, "--timeout=60s")
     # A file, and for each of the nodes its kubelet's hold on it.
     assert len(machine.loops()) == 3
     if killed:

@@ -16,6 +16,7 @@ PORT = 8080
 SOON = {"period": 2}
 VMS = {
     "port": {"probes": {"readiness": {"port": PORT, **SOON}}},
+    "agent": {"probes": {"readiness": {"agent": True, **SOON}}},
     "stays": {"onPoweroff": "stay", "probes": {"readiness": SOON, "liveness": SOON}},
     "ends": {},
     # It hangs, so it is not told to shut down but cut off, when this time is over.
@@ -96,6 +97,16 @@ def test_not_ready_before_its_port_answers(vms: Release) -> None:
     vms.wait_ready(pod)
     vms.ssh("killall httpd", pod)
     vms.namespace.wait(f"pod/{pod}", "condition=Ready=False")
+    assert container(vms, pod)["restartCount"] == 0
+
+
+def test_not_ready_without_its_agent(vms: Release) -> None:
+    pod = "vm-agent-0"
+    vms.wait_ready(pod)
+    vms.ssh("killall qemu-ga", pod)
+    vms.namespace.wait(f"pod/{pod}", "condition=Ready=False")
+    events = vms.namespace.kubectl("events", f"--for=pod/{pod}")
+    assert "Readiness probe failed: running, but the guest agent does not answer" in events
     assert container(vms, pod)["restartCount"] == 0
 
 

@@ -159,9 +159,10 @@ def test_the_volume_of_the_images_stays(pet: Release) -> None:
 def test_new_userdata_restarts_the_same_vm(pet: Release) -> None:
     uid, first = pet.uid(), identity(pet)
     userdata = f"#cloud-config\n# another\nssh_authorized_keys:\n  - {pet.defaults.key.public}\n"
-    assert changed(pet, {**START, "userdata": userdata})
+    assert changed(pet, {**START, "userdata": userdata, "userdataIn": "Secret"})
     pet.wait_for_another(uid)
     assert was_shut_down(pet)
+    assert "# another" not in pet.namespace.kubectl("get", "configmaps", "--output=yaml")
     assert pet.ssh("cat /config/openstack/latest/user_data") == userdata.strip()
     # cloud-init would take another uuid for another machine, and make its keys and users anew.
     assert identity(pet) == first
