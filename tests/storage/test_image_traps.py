@@ -1,8 +1,10 @@
 """Images that must not become a base, each refused with its own words."""
 
 import gzip
+import struct
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,26 +103,75 @@ def test_an_image_with_broken_tables(volume: Volume, images: Images, tmp_path: P
     assert "is damaged: qemu-img check finds" in refusal(volume, path)
 
 
-def endless(path: Path, entry: int, l2_tables: int) -> None:
-    """An image of 8 MiB and less whose L1 entries all lead to one table of equal L2 entries, so
-    that qemu-img check follows that one as often as there are L1 entries."""
-    cluster = 1 << 16
-    count = (1).to_bytes(8) * (cluster // 8)
-    l1 = (1 << 63 | 4 * cluster).to_bytes(8) * l2_tables
-    l1_at = 5 * cluster
+CLUSTER = 1 << 16
+
+
+def small(entry: int, *, tables: int = 1, refcount: int = 1, **fields: Any) -> bytes:
+    """An image with one table of equal L2 entries, to which each of the L1 entries leads; so
+    qemu-img check follows them as often as there are L1 entries."""
     start = header(
-        refcount_order=6, l1_offset=l1_at, l1_entries=l2_tables, refcount_table_offset=cluster
+        refcount_order=6,
+        refcount_table_offset=CLUSTER,
+        l1_offset=4 * CLUSTER,
+        **{"l1_entries": tables, "virtual_size": 1 << 20, **fields},
     )
-    refcounts = (2 * cluster).to_bytes(8).ljust(cluster, b"\0")
-    l2 = entry.to_bytes(8) * (cluster // 8)
-    path.write_bytes(start + refcounts + count + bytes(cluster) + l2 + l1)
+    table = (2 * CLUSTER).to_bytes(8).ljust(CLUSTER, b"\0")
+    counts = refcount.to_bytes(8) * 5
+    l2 = entry.to_bytes(8) * (CLUSTER // 8)
+    l1 = (1 << 63 | 3 * CLUSTER).to_bytes(8) * tables
+    return b"".join((start, table, counts.ljust(CLUSTER, b"\0"), l2, l1.ljust(CLUSTER, b"\0")))
+
+
+def bitmaps(count: int, size: int, offset: int) -> tuple[int, bytes]:
+    """The header's extension that says where the directory of bitmaps is."""
+    return (0x23852875, struct.pack(">IIQQ", count, 0, size, offset))
+
+
+def test_a_small_image_that_is_none_of_the_following(volume: Volume, tmp_path: Path) -> None:
+    path = tmp_path / "small.qcow2"
+    path.write_bytes(small(0))
+    assert volume.ensure(path).virtual_size == 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        pytest.param(small(1 << 62 | 1 << 40), "is damaged", id="packed cluster far outside"),
+        pytest.param(
+            small(1 << 62 | 0xFF << 54 | 4 << 16), "is damaged", id="packed in its tables"
+        ),
+        pytest.param(small(1 << 63 | 1 << 40), "is damaged", id="cluster far outside"),
+        pytest.param(small(1 << 63 | CLUSTER), "is damaged", id="cluster in its tables"),
+        pytest.param(small(1 << 63 | 8), "is damaged", id="cluster askew"),
+        pytest.param(small(0, refcount=1 << 60), "is damaged", id="reference counts of their own"),
+        pytest.param(
+            small(0, autoclear=1, extensions=[bitmaps(1, 1 << 40, CLUSTER)]),
+            "cannot be used",
+            id="bitmaps of 1 TiB",
+        ),
+        pytest.param(
+            small(0, autoclear=1, extensions=[bitmaps(1, 64, 1 << 40)]),
+            "cannot be used",
+            id="bitmaps outside",
+        ),
+        pytest.param(
+            small(0xFFFFFFFF_FFFFFFFF, incompatible=qcow2.EXTENDED_L2),
+            "is damaged",
+            id="subclusters that are all there and all zeros",
+        ),
+    ],
+)
+def test_tables_that_lead_astray(volume: Volume, tmp_path: Path, image: bytes, words: str) -> None:
+    path = tmp_path / "disk.qcow2"
+    path.write_bytes(image)
+    assert words in refusal(volume, path)
 
 
 def test_a_check_that_takes_too_long_is_ended(
     volume: Volume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "endless.qcow2"
-    endless(path, 0, 1 << 20)
+    path.write_bytes(small(0, tables=1 << 20))
     monkeypatch.setattr(
         image_check, "CHECK_LIMITS", image_check.CHECK_LIMITS._replace(cpu_seconds=1)
     )
@@ -132,7 +183,7 @@ def test_a_check_that_complains_without_end(
 ) -> None:
     """Gigabytes of it, which nobody keeps."""
     path = tmp_path / "askew.qcow2"
-    endless(path, 1 << 63 | 512, 1 << 20)
+    path.write_bytes(small(1 << 63 | 512, tables=1 << 20))
     monkeypatch.setattr(
         image_check, "CHECK_LIMITS", image_check.CHECK_LIMITS._replace(cpu_seconds=2)
     )

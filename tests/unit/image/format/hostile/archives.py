@@ -29,7 +29,7 @@ def sparse(data: bytes, pieces: Iterable[tuple[int, int]], size: int) -> bytes:
     for number, (offset, length) in enumerate(pieces):
         block[386 + 24 * number : 410 + 24 * number] = _octal(offset) + _octal(length)
     block[483:495] = _octal(size)
-    return _summed(block)
+    return summed(block)
 
 
 def _octal(value: int) -> bytes:
@@ -37,7 +37,7 @@ def _octal(value: int) -> bytes:
     return b"%011o\0" % value if value < 8**11 else b"\x80" + value.to_bytes(11)
 
 
-def _summed(block: bytearray) -> bytes:
+def summed(block: bytearray) -> bytes:
     block[148:156] = b" " * 8
     block[148:156] = b"%06o\0 " % sum(block[:512])
     return bytes(block)
@@ -114,16 +114,16 @@ def archives() -> Iterable[Trap]:
     endless[124:136], endless[156:157] = _octal(1 << 33), tarfile.XHDTYPE
     yield Trap(
         "tar header of 8 GiB",
-        gzip.compress(_summed(endless)[:512] + bytes(8 * MIB)),
+        gzip.compress(summed(endless)[:512] + bytes(8 * MIB)),
         "headers of its tar archive take more",
     )
     backwards = bytearray(tar(("x", b""), ("disk", disk)))
     backwards[124:136] = b"\xff" * 12
-    yield Trap("member of -1 bytes", _summed(backwards), "a member has less than no bytes|damaged")
+    yield Trap("member of -1 bytes", summed(backwards), "a member has less than no bytes|damaged")
     nested = bytearray(tar(("x", b"9 a=bcd\n")))
     nested[156:157] = tarfile.XHDTYPE
     yield Trap(
         "headers of headers",
-        _summed(nested)[:1024] * 1500 + tar(("disk", disk)),
+        summed(nested)[:1024] * 1500 + tar(("disk", disk)),
         "archive is damaged: maximum recursion",
     )
