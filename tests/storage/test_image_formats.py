@@ -143,10 +143,15 @@ def test_truncated_images_are_noticed(
     assert refusal(volume, path)
 
 
-def test_a_vhdx_image_whose_older_header_has_a_log(volume: Volume, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sequences", [(1, 2), (2, 1)])
+def test_a_vhdx_image_whose_older_header_has_a_log(
+    volume: Volume, tmp_path: Path, sequences: tuple[int, int]
+) -> None:
     """As it is left by who closes one cleanly and writes the newer header only."""
     path = tmp_path / "image"
-    path.write_bytes(foreign_headers.vhdx(logs=(b"l" * 16, bytes(16))))
+    old, new = b"l" * 16, bytes(16)
+    logs = (old, new) if sequences == (1, 2) else (new, old)
+    path.write_bytes(foreign_headers.vhdx(logs=logs, sequences=sequences))
     assert volume.ensure(path).virtual_size == MIB
 
 
@@ -241,12 +246,19 @@ def test_a_disk_that_does_not_fit(small_volume: Volume, tmp_path: Path) -> None:
     assert small_volume.names() == []
 
 
+def test_the_image_makes_room_for_its_disk(small_volume: Volume, made: dict[str, Path]) -> None:
+    """3 MiB as VMDK, as many as a raw disk and as qcow2: no three of them fit into 8 MiB."""
+    assert small_volume.ensure(made["vmdk"]).virtual_size == 5 * MIB
+
+
 def test_a_disk_larger_than_what_was_read_in_it(
     volume: Volume, made: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Should QEMU ever find more in an image than we did, it has nowhere to put it."""
     monkeypatch.setattr(foreign, "judge", lambda *_: 3 * MIB)
-    assert "cannot be read as vmdk" in refusal(volume, made["vmdk"])
+    text = refusal(volume, made["vmdk"])
+    assert "cannot be read as vmdk" in text
+    assert "smaller" in text
 
 
 @pytest.mark.parametrize("size", ["4M", "32M"])

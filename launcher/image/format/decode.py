@@ -68,7 +68,7 @@ def _gather(pieces: Iterator[bytes]) -> bytes:
     """The next pieces, joined to a block of about 1 MiB; empty at the end."""
     found = []
     size = 0
-    for piece in filter(None, pieces):
+    for piece in pieces:
         found.append(piece)
         size += len(piece)
         if size >= BLOCK:

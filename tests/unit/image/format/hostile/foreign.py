@@ -73,6 +73,11 @@ def of_others() -> Iterable[Trap]:
         ("VHDX with a parent", "it has a parent", {"flags": 2}),
         ("VHDX with a parent's name", "it has a parent", {"items": [(spec.PARENT, b"x" * 20)]}),
         ("VHDX with a log", "left in its log", {"logs": (bytes(16), log)}),
+        (
+            "VHDX with a log in its first header",
+            "left in its log",
+            {"logs": (log, bytes(16)), "sequences": (2, 1)},
+        ),
         ("VHDX of version 2", "neither of its two headers", {"version": 2}),
         ("VHDX of 1 PiB", "1024 TiB.*IMG_MAX_SIZE", {"disk": 1024 * TIB}),
         ("VHDX of nothing", "disk of 0 bytes", {"disk": 0}),
