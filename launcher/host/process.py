@@ -5,10 +5,13 @@ ours, so that what it does depends on its arguments alone.
 """
 
 import os
+import select
+import selectors
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, NoReturn
 
 from launcher.host.account import Account, assumed, wrap
@@ -22,17 +25,27 @@ ENVIRONMENT = {
 }
 
 
+# What a program says is kept up to here. A hostile image can make one complain for ever.
+MOST_OUTPUT = 1 << 20
+
+
 class Limits(NamedTuple):
-    """What a program that reads hostile input may take: address space (bytes), CPU (seconds)."""
+    """What a program that reads hostile input may take: address space (bytes), CPU (seconds), and
+    bytes of the largest file it may write, if it may write any.
+    """
 
     address_space: int
     cpu_seconds: int
+    file_size: int = 0
 
     def wrap(self, argv: Sequence[str]) -> list[str]:
         return [
             _find("prlimit"),
             f"--as={self.address_space}",
             f"--cpu={self.cpu_seconds}",
+            f"--fsize={self.file_size}",
+            # No memory of a stranger's making is left on a disk.
+            "--core=0",
             "--",
             *argv,
         ]
@@ -53,7 +66,7 @@ def run(
     limits: Limits | None = None,
     account: Account | None = None,
 ) -> Result:
-    """Run `argv` to its end and return what it said.
+    """Run `argv` to its end and return what it said, about 1 MiB of it at most.
 
     :param timeout: seconds after which the program is killed.
     :param success: the exit statuses that are not a failure.
@@ -71,12 +84,10 @@ def run(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
         env=ENVIRONMENT,
     ) as popen:
         try:
-            stdout, stderr = popen.communicate(stdin, timeout)
+            stdout, stderr = _talk(popen, stdin.encode(), timeout)
         except subprocess.TimeoutExpired as err:
             raise StorageError(f"{argv[0]} did not end within {timeout:.0f} s") from err
         finally:
@@ -85,6 +96,36 @@ def run(
     if popen.returncode not in success:
         raise CommandFailed(argv, popen.returncode, stderr)
     return Result(popen.returncode, stdout, stderr)
+
+
+def _talk(popen: "subprocess.Popen[bytes]", stdin: bytes, timeout: float) -> tuple[str, str]:
+    """As Popen.communicate, but for what is beyond MOST_OUTPUT: it is read and thrown away."""
+    deadline = time.monotonic() + timeout
+    said = {each.fileno(): bytearray() for each in (popen.stdout, popen.stderr) if each}
+    with selectors.PollSelector() as waiting:
+        if popen.stdin:
+            waiting.register(popen.stdin, selectors.EVENT_WRITE)
+        for fd in said:
+            waiting.register(fd, selectors.EVENT_READ)
+        while waiting.get_map():
+            ready = waiting.select(max(0.0, deadline - time.monotonic()))
+            if not ready and time.monotonic() >= deadline:
+                raise subprocess.TimeoutExpired(popen.args, timeout)
+            for key, _ in ready:
+                if popen.stdin and key.fileobj is popen.stdin:
+                    with suppress(BrokenPipeError):
+                        stdin = stdin[os.write(key.fd, stdin[: select.PIPE_BUF]) :]
+                        if stdin:
+                            continue
+                    waiting.unregister(popen.stdin)
+                    popen.stdin.close()
+                elif not (data := os.read(key.fd, 1 << 16)):
+                    waiting.unregister(key.fd)
+                elif len(said[key.fd]) < MOST_OUTPUT:
+                    said[key.fd] += data
+    popen.wait(max(0.0, deadline - time.monotonic()))
+    stdout, stderr = (text.decode(errors="replace") for text in said.values())
+    return stdout, stderr
 
 
 def _send(popen: "subprocess.Popen[Any]", number: signal.Signals, account: Account | None) -> None:

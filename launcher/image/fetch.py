@@ -13,12 +13,11 @@ from launcher.host.account import Account
 from launcher.host.errors import ImageRefused, InputMissing
 from launcher.image import progress, space, sums, temporary, transfer
 from launcher.image.base import Base
-from launcher.image.format import content, policy, qcow2, qemu_img
+from launcher.image.format import content, foreign, policy, qcow2, qemu_img
 from launcher.image.format.content import Kind
 from launcher.image.source.opened import opened
 from launcher.image.store import bases
 from launcher.image.store.record import Address, Origin
-from launcher.image.transfer import Arrival
 from launcher.image.wanted import Wanted, wanted
 from launcher.settings.parse import Checksum
 from launcher.settings.source import redact
@@ -80,10 +79,13 @@ def _fetch(
             mtime_ns=arrival.source_mtime_ns,
         )
         tell(f"checking {want.shown}")
-        if arrival.kind is Kind.RAW:
-            base = _convert(part, want, arrival, origin, account)
-        else:
+        if arrival.kind is Kind.QCOW2:
             base = _prove(part, want, arrival.written, origin, account)
+        elif arrival.kind is Kind.RAW:
+            content.check_raw(arrival.size, _last_sector(part, arrival.size), want.shown)
+            base = _convert(part, arrival.size, want, origin, account)
+        else:
+            base = _unfold(part, arrival.kind, want, origin, account)
     logger.info(
         "%s is ready as %s: %s, a disk of %s, after %s",
         want.name,
@@ -95,13 +97,20 @@ def _fetch(
     return base
 
 
-def _convert(
-    raw: Path, want: Wanted, arrival: Arrival, origin: Origin, account: Account | None
-) -> Base:
-    content.check_raw(arrival.size, _last_sector(raw, arrival.size), want.shown)
+def _unfold(image: Path, kind: Kind, want: Wanted, origin: Origin, account: Account | None) -> Base:
+    with temporary.hidden(want.folder, want.name) as raw:
+        logger.info("taking the disk out of the %s image", kind)
+        size = foreign.unfold(
+            image, kind, raw, most=want.max_size, source=want.shown, account=account
+        )
+        image.unlink()  # its space may be needed
+        return _convert(raw, size, want, origin, account)
+
+
+def _convert(raw: Path, size: int, want: Wanted, origin: Origin, account: Account | None) -> Base:
     with temporary.file(want.folder, want.name) as part:
         logger.info("turning the raw image into qcow2")
-        qemu_img.convert(raw, part, arrival.size, want.shown)
+        qemu_img.convert(raw, part, size, want.shown)
         return _prove(part, want, _digest(part), origin, account)
 
 
@@ -111,7 +120,7 @@ def _prove(part: Path, want: Wanted, digest: str, origin: Origin, account: Accou
         header = qcow2.read(part)
     except qcow2.NotQcow2 as err:
         raise ImageRefused(f"{want.shown} is no qcow2 image that can be used: {err}") from err
-    policy.judge(header, part.stat().st_size)
+    policy.judge(header, want.max_size, part.stat().st_size)
     qemu_img.check(part, want.shown, account)
     return bases.adopt(part, want, digest=digest, virtual_size=header.virtual_size, origin=origin)
 

@@ -25,3 +25,28 @@ def file(folder: Path, name: str) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             Path(path).unlink()
+
+
+@contextmanager
+def hidden(folder: Path, name: str) -> Iterator[Path]:
+    """An empty file that anybody could write to, and nobody but those we tell its name can find.
+
+    It lies in a folder `<name>.<random>.part`, which only we may list; both are removed at the end.
+    For what the user that qemu-img runs as has to write, when other programs of that user reach the
+    same volume: the QEMUs of other pods, say.
+    """
+    import secrets
+    import tempfile
+
+    place = Path(tempfile.mkdtemp(prefix=f"{name[:200]}.", suffix=".part", dir=folder))
+    path = place / secrets.token_hex(16)
+    try:
+        place.chmod(0o711)
+        path.touch(0o600, exist_ok=False)
+        path.chmod(0o666)
+        yield path
+    finally:
+        with suppress(OSError):
+            path.unlink()
+        with suppress(OSError):
+            place.rmdir()

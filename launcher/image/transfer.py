@@ -5,13 +5,12 @@ They arrive, are hashed for the checksum, unpacked, hashed for the name, and wri
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.host.errors import ImageRefused
 from launcher.image import progress, space
-from launcher.image.format import content, decode, policy, qcow2
+from launcher.image.format import decode, layers
 from launcher.image.format.content import Kind
 from launcher.image.source.opened import opened
 from launcher.image.wanted import Wanted
@@ -64,19 +63,11 @@ def bring(
             space.require(want.folder, stream.length)
         total = stream.length
         with progress.shown(stream.verb, stream.length, tell=tell) as meter:
-            chunks = _counted(stream.chunks, hashes, meter)
-            head, chunks = _peek(chunks)
-            kind = content.identify(head, shown)
-            written = hashes["sha256"]
-            if kind in content.PACKINGS:
-                packing = kind
-                head, chunks = _peek(decode.unpack(packing, chunks, shown))
-                kind, total = content.identify(head, shown, packing), None
-                written = hashlib.sha256()
+            disk = layers.peel(_counted(stream.chunks, hashes, meter), shown, want.max_size)
+            written, chunks = hashes["sha256"], disk.chunks
+            if not disk.is_bare:
+                total, written = None, hashlib.sha256()
                 chunks = _hashed(chunks, written)
-            if kind is Kind.QCOW2:
-                # Better now than after some gigabytes; the whole file is judged again later.
-                policy.judge(_parse(head, shown))
             size = _write(chunks, part, total)
     arrived = {name: each.hexdigest() for name, each in hashes.items()}
     if checksum is not None and arrived[checksum.algorithm] != checksum.digest:
@@ -86,20 +77,13 @@ def bring(
             hint="the image was changed, or damaged on its way; or IMG_CHECKSUM is of another one",
         )
     return Arrival(
-        kind=kind,
+        kind=disk.kind,
         size=size,
         arrived=arrived,
         written=written.hexdigest(),
         source_size=(stream.length or 0) if stream.mtime_ns else 0,
         source_mtime_ns=stream.mtime_ns,
     )
-
-
-def _parse(head: bytes, shown: str) -> qcow2.Header:
-    try:
-        return qcow2.parse(head)
-    except qcow2.NotQcow2 as err:
-        raise ImageRefused(f"{shown} is no qcow2 image that can be used: {err}") from err
 
 
 def _counted(
@@ -116,16 +100,6 @@ def _hashed(chunks: Iterator[bytes], into: "_Hash") -> Iterator[bytes]:
     for chunk in chunks:
         into.update(chunk)
         yield chunk
-
-
-def _peek(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """The first `content.HEAD` bytes, or all there are; and all of the chunks."""
-    taken: list[bytes] = []
-    size = 0
-    while size < content.HEAD and (chunk := next(chunks, None)) is not None:
-        taken.append(chunk)
-        size += len(chunk)
-    return b"".join(taken), chain(taken, chunks)
 
 
 def _write(chunks: Iterator[bytes], part: Path, total: int | None) -> int:

@@ -14,7 +14,8 @@ STORED = re.compile(r"sha256-([0-9a-f]{64})\.qcow2")
 class Wanted(NamedTuple):
     """`source`: a URL or a full path, None where only the name was given; `setting`: what said so.
 
-    `name`: what IMG_TARGET calls the base in `folder`, the shared volume.
+    `name`: what IMG_TARGET calls the base in `folder`, the shared volume. `max_size`: bytes of the
+    largest disk that is accepted.
     """
 
     source: str | None
@@ -22,6 +23,7 @@ class Wanted(NamedTuple):
     folder: Path
     name: str
     checksum: Checksum | None
+    max_size: int
 
     @property
     def shown(self) -> str:
@@ -45,7 +47,14 @@ def wanted(settings: Settings) -> Wanted:
         source, setting = str(place), "IMG_TARGET"
     if source is not None and Path(source) == place:
         name += ".base"
-    return Wanted(source, setting, settings.shared_dir, name, settings.img_checksum)
+    return Wanted(
+        source,
+        setting,
+        settings.shared_dir,
+        name,
+        settings.img_checksum,
+        settings.img_max_size,
+    )
 
 
 def is_foreign(place: Path) -> bool:

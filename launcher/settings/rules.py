@@ -41,6 +41,8 @@ def problems(settings: Settings, given: set[str], refused: set[str]) -> Iterator
         yield from network(settings, given)
     if settings.vm_disk_size and settings.vm_disk_size > MOST_DISK:
         yield f"VM_DISK_SIZE is {settings.vm_disk_size // TIB} TiB; accepted: 1024T or less"
+    if settings.img_max_size > MOST_DISK:
+        yield f"IMG_MAX_SIZE is {settings.img_max_size // TIB} TiB; accepted: 1024T or less"
     if len(os.fsencode(settings.run_dir)) > LONGEST_RUN_DIR:
         yield (
             f"RUN_DIR={str(settings.run_dir)!r} is too long; accepted: up to {LONGEST_RUN_DIR} "

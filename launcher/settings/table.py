@@ -59,9 +59,9 @@ class Settings(NamedTuple):
         "Image",
         "IMG_SOURCE",
         parse.source,
-        "Where the VM's image comes from: an http(s) URL, or a full path in the container. qcow2 "
-        "and raw images, plain or packed with gz, xz, zst or bz2. Needed unless the base is on the "
-        "shared volume already.",
+        "Where the VM's image comes from: an http(s) URL, or a full path in the container. qcow2, "
+        "raw, VMDK, VHDX and VDI images, plain or packed with gz, xz, zst or bz2, also as the one "
+        "disk in a tar or OVA archive. Needed unless the base is on the shared volume already.",
         is_address=True,
     )
     img_target: str = setting(
@@ -79,6 +79,15 @@ class Settings(NamedTuple):
         "What the fetched bytes must hash to: `sha256:…`, `sha512:…`, or the URL of a SHA256SUMS "
         "or SHA512SUMS file that lists the source's file name.",
         is_address=True,
+    )
+    img_max_size: int = setting(
+        "Image",
+        "IMG_MAX_SIZE",
+        parse.size,
+        "The largest image that is accepted: bytes of the disk it claims to be, and of what comes "
+        "out of its packing.",
+        default=2048 * GIB,
+        default_text="2T",
     )
     vm_name: str = setting(
         "VM",

@@ -41,6 +41,19 @@ def test_output_that_is_no_text() -> None:
     assert run(shell(r"printf 'a\377b'")).stdout == "a\N{REPLACEMENT CHARACTER}b"
 
 
+def test_what_is_said_without_end_is_not_kept() -> None:
+    said = run(shell("head -c 9000000 /dev/zero; head -c 9000000 /dev/zero >&2"))
+    assert MIB <= len(said.stdout) < 2 * MIB
+    assert MIB <= len(said.stderr) < 2 * MIB
+
+
+def test_stdin_that_nobody_reads_to_its_end() -> None:
+    """What a program does not want it need not take; and it may talk before it listens."""
+    assert run(shell("echo out"), stdin="x" * 9 * MIB).stdout == "out\n"
+    script = "head -c 500000 /dev/zero; cat"
+    assert len(run(shell(script), stdin="x" * 500_000).stdout) == 1_000_000
+
+
 def test_statuses_that_are_no_failure() -> None:
     assert run(shell("exit 2"), success=(0, 2)).status == 2
     with pytest.raises(CommandFailed):
@@ -79,6 +92,17 @@ def test_limits_are_the_programs() -> None:
     limits = Limits(address_space=512 * MIB, cpu_seconds=7)
     done = run(shell("ulimit -v; ulimit -t"), limits=limits)
     assert done.stdout.split() == [str(512 * 1024), "7"]
+
+
+def test_no_file_is_larger_than_the_limit(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    script = shell(f"head -c {2 * MIB} /dev/zero >{path}")
+    with pytest.raises(CommandFailed):
+        run(script, limits=Limits(512 * MIB, 10, file_size=MIB))
+    assert path.stat().st_size == MIB
+    with pytest.raises(CommandFailed):
+        run(script, limits=Limits(512 * MIB, 10))
+    assert path.stat().st_size == 0
 
 
 def test_limits_do_not_change_what_is_told() -> None:

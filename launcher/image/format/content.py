@@ -4,7 +4,9 @@ The format is decided here, once, and passed on with `-f` ever after: a guest ca
 onto a raw disk, and whatever probes that disk later would believe it (CVE-2026-24708).
 """
 
+from collections.abc import Iterator
 from enum import StrEnum
+from itertools import chain
 
 from launcher.host.errors import ImageRefused
 
@@ -17,8 +19,14 @@ LEAST_RAW = 1 << 20
 
 
 class Kind(StrEnum):
+    """Those of disks are QEMU's names for them, as `qemu-img -f` takes them."""
+
     QCOW2 = "qcow2"
     RAW = "raw"
+    VMDK = "vmdk"
+    VHDX = "vhdx"
+    VDI = "vdi"
+    TAR = "tar"
     GZIP = "gzip"
     XZ = "xz"
     ZSTD = "zstd"
@@ -26,6 +34,8 @@ class Kind(StrEnum):
 
 
 PACKINGS = (Kind.GZIP, Kind.XZ, Kind.ZSTD, Kind.BZIP2)
+# Disks that become qcow2 by way of qemu-img, which parses them.
+FOREIGN = (Kind.VMDK, Kind.VHDX, Kind.VDI)
 
 ACCEPTED = {
     Kind.QCOW2: (b"QFI\xfb",),
@@ -36,17 +46,22 @@ ACCEPTED = {
     Kind.BZIP2: (b"BZh",),
 }
 
+# By offset and magic. VDI has a text of the maker's choice before it.
+PLACED = (
+    (0, b"KDMV", Kind.VMDK),
+    (0, b"vhdxfile", Kind.VHDX),
+    (64, b"\x7f\x10\xda\xbe", Kind.VDI),
+    (257, b"ustar", Kind.TAR),
+)
+
 # At the start of a dynamic one; a fixed one is a raw disk with this in one sector more at its end.
 VHD = b"conectix"  # codespell:ignore
 
 # What else people point at, by offset and magic: the name, then its name for `qemu-img -f`, if any.
 DISKS = (
-    (0, b"KDMV", "a VMDK image", "vmdk"),
-    (0, b"COWD", "a VMDK image", "vmdk"),
+    (0, b"COWD", "a VMDK image as the first ESX wrote them", "vmdk"),
     (0, b"# Disk DescriptorFile", "a VMDK image's description, without its data", ""),
-    (0, b"vhdxfile", "a VHDX image", "vhdx"),
     (0, VHD, "a VHD image", "vpc"),
-    (64, b"\x7f\x10\xda\xbe", "a VDI image", "vdi"),
     (0, b"QED\0", "a QED image", "qed"),
     (0, b"WithoutFreeSpace", "a Parallels image", "parallels"),
     (0, b"WithouFreSpacExt", "a Parallels image", "parallels"),
@@ -59,7 +74,6 @@ ARCHIVES = (
     (0, b"PK\x05\x06", "an empty zip archive"),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     (0, b"Rar!\x1a\x07", "a rar archive"),
-    (257, b"ustar", "a tar archive (OVA files are such)"),
     (0, b"!<arch>\n", "an ar archive or a Debian package"),
     (0, b"0707", "a cpio archive"),
     (0, b"LZIP", "packed with lzip"),
@@ -70,31 +84,40 @@ ISO = (32769, b"CD001")
 WEB_PAGES = (b"<!doctype html", b"<html", b"<head", b"<body", b"<!--", b"<script")
 
 CONVERT_HINT = "convert it first: qemu-img convert -f {} -O qcow2 <that file> disk.qcow2"
-ACCEPTED_HINT = "qcow2 and raw disk images are accepted, plain or packed with gz, xz, zst or bz2"
+ACCEPTED_HINT = (
+    "qcow2, raw, VMDK, VHDX and VDI disk images are accepted, plain or packed with gz, xz, zst or "
+    "bz2, also as the one disk in a tar or OVA archive"
+)
+
+
+class NotADisk(ImageRefused):
+    """Nothing that anybody would take for a VM's disk; such things lie beside disks in archives."""
 
 
 def identify(head: bytes, source: str, inside: Kind | None = None) -> Kind:
     """Tell what begins with `head`, the first `HEAD` bytes or all there are.
 
     :param source: where it came from, for the message; nothing secret.
-    :param inside: the packing that it came out of.
-    :raise ImageRefused: for what is neither an image nor a packing that can be read.
+    :param inside: the packing or archive that it came out of. An archive may be packed, and that is
+        all that may be inside of each other.
+    :raise NotADisk: for texts, CDs and whatever else is no disk, nor holds one.
+    :raise ImageRefused: for a disk or a packing that cannot be used.
     """
     where = f"{source} is" if inside is None else f"{source}, unpacked from {inside}, is"
     if not head:
-        raise ImageRefused(f"{where} empty")
-    for kind, magics in ACCEPTED.items():
-        if head.startswith(magics):
-            if inside is not None and kind in PACKINGS:
-                raise ImageRefused(
-                    f"{where} packed once more, with {kind}",
-                    hint="one layer of packing is accepted: unpack it once",
-                )
-            return kind
+        raise NotADisk(f"{where} empty")
+    kind = _accepted(head)
+    if (kind in PACKINGS and inside is not None) or (kind is Kind.TAR and inside is Kind.TAR):
+        raise ImageRefused(
+            f"{where} packed once more, with {kind}",
+            hint="one layer of packing is accepted: unpack it once",
+        )
+    if kind is not None:
+        return kind
     if _has(head, *ISO):
         # Many are bootable disks as well. Guessing which of the two was meant is how formats get
         # confused, and nothing that such a system writes would be found where it expects it.
-        raise ImageRefused(
+        raise NotADisk(
             f"{where} an ISO image, a CD or DVD",
             hint="the image of an installed disk is needed, such as a distribution's cloud image",
         )
@@ -108,6 +131,23 @@ def identify(head: bytes, source: str, inside: Kind | None = None) -> Kind:
     if _boots(head):
         return Kind.RAW
     raise _not_an_image(head, where)
+
+
+def _accepted(head: bytes) -> Kind | None:
+    for kind, magics in ACCEPTED.items():
+        if head.startswith(magics):
+            return kind
+    return next((kind for offset, magic, kind in PLACED if _has(head, offset, magic)), None)
+
+
+def peek(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """The first `HEAD` bytes, or all there are; and all of `chunks`."""
+    taken: list[bytes] = []
+    size = 0
+    while size < HEAD and (chunk := next(chunks, None)) is not None:
+        taken.append(chunk)
+        size += len(chunk)
+    return b"".join(taken), chain(taken, chunks)
 
 
 def check_raw(size: int, last_sector: bytes, source: str) -> None:
@@ -144,21 +184,21 @@ def _has(head: bytes, offset: int, magic: bytes) -> bool:
     return head[offset : offset + len(magic)] == magic
 
 
-def _not_an_image(head: bytes, where: str) -> ImageRefused:
+def _not_an_image(head: bytes, where: str) -> NotADisk:
     shown = _shown(head)
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:64].lower()
     if start.startswith(WEB_PAGES):
-        return ImageRefused(
+        return NotADisk(
             f"{where} a web page instead of an image; it begins {shown}",
             hint="the address of the file itself is needed, not of a page about it",
         )
     if start.startswith((b"<?xml", b"<", b"{", b"[")) and shown.startswith("'"):
-        return ImageRefused(
+        return NotADisk(
             f"{where} a message instead of an image; it begins {shown}",
             hint="look at all of it, with curl say",
         )
     kind = "text" if shown.startswith("'") else "nothing that is known"
-    return ImageRefused(f"{where} {kind}; it begins {shown}", hint=ACCEPTED_HINT)
+    return NotADisk(f"{where} {kind}; it begins {shown}", hint=ACCEPTED_HINT)
 
 
 def _shown(head: bytes) -> str:

@@ -22,6 +22,12 @@ XZ_MEMORY = 256 << 20
 # this size means 64 MiB at the very worst. Smaller ones cost speed.
 ZSTD_SLICE = 2048
 
+# Each member costs the time of a hundred bytes and more, whatever is in it, and twenty bytes of
+# gzip can be one that holds nothing. Parallel packers make members of 64 KiB or more.
+SLICE = 16 << 10
+MOST_SMALL_MEMBERS = 10_000
+LEAST_MEMBER = 1024
+
 # gzip and bzip2 themselves ignore what follows (OpenWrt's images carry metadata there).
 TRAILING_IS_FINE = (Kind.GZIP, Kind.BZIP2)
 
@@ -79,8 +85,9 @@ def _members(
     member: Member | None = None
     started = False
     rest = b""
+    members = size = 0
     chunks = iter(chunks)
-    for chunk in chunks:
+    for chunk in _sliced(chunks):
         data = rest + chunk
         rest = b""
         while data:
@@ -96,7 +103,15 @@ def _members(
                         pass
                     return
                 member, started = new(), True
-            yield from member.pieces(data)
+                members += 1
+                if members > MOST_SMALL_MEMBERS and size < members * LEAST_MEMBER:
+                    raise ImageRefused(
+                        f"{source}: its {kind} packing has {members} parts and more, which hold "
+                        f"{size} bytes: unpacking it would take time and yield nothing"
+                    )
+            for piece in member.pieces(data):
+                size += len(piece)
+                yield piece
             if not member.eof:
                 break
             data, member = member.unused_data, None
@@ -106,6 +121,13 @@ def _members(
         raise ImageRefused(f"{source}: its {kind} packing ends too soon")
     if rest:
         _trailing(kind, source)
+
+
+def _sliced(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """`chunks` in slices: all that follows a member is copied, once for each member."""
+    for chunk in chunks:
+        for start in range(0, len(chunk), SLICE):
+            yield chunk[start : start + SLICE]
 
 
 def _trailing(kind: Kind, source: str) -> None:

@@ -14,29 +14,48 @@ from launcher.image.format.qcow2 import (
     FULL_DISK_ENCRYPTION,
     Header,
 )
+from launcher.image.progress import size as shown_size
 
-MOST_VIRTUAL_SIZE = 64 << 40
 MOST_L1_BYTES = 32 << 20
 MOST_REFCOUNT_TABLE_BYTES = 8 << 20
 MOST_SNAPSHOTS = 65536
 SECTOR = 512
 
 
-def judge(header: Header, size: int | None = None) -> None:
+def judge(header: Header, most: int, size: int | None = None) -> None:
     """Refuse what may not become a base, with all reasons in one error.
 
+    :param most: bytes of the largest disk that is accepted.
     :param size: bytes of the whole file, where they are known already.
     :raise ImageRefused:
     """
     # Where a table of a size that makes no sense would lie is not worth a sentence of its own.
-    reasons = dependences(header) + features(header) + (nonsense(header) or bounds(header, size))
+    reasons = dependences(header) + features(header)
+    reasons += nonsense(header, most) or bounds(header, size)
     if reasons:
-        listed = "".join(f"\n  - {each}" for each in reasons) if len(reasons) > 1 else reasons[0]
-        raise ImageRefused(
-            f"the image may not be used: {listed}",
-            hint="`qemu-img convert -O qcow2 old.qcow2 new.qcow2`, run where the image is trusted, "
-            "makes one that stands alone",
+        raise refused(*reasons)
+
+
+def refused(*reasons: str) -> ImageRefused:
+    """The error for an image of any format that may not be used, for `reasons`."""
+    listed = "".join(f"\n  - {each}" for each in reasons) if len(reasons) > 1 else reasons[0]
+    return ImageRefused(
+        f"the image may not be used: {listed}",
+        hint="`qemu-img convert -O qcow2 <old> <new>.qcow2`, run where the image is trusted, makes "
+        "one that stands alone",
+    )
+
+
+def odd_size(virtual_size: int, most: int) -> str:
+    """What is wrong with a disk of so many bytes, in a format of any kind; empty if nothing is."""
+    if virtual_size > most:
+        return (
+            f"it claims a disk of {virtual_size} bytes ({shown_size(virtual_size)}); IMG_MAX_SIZE "
+            f"accepts {shown_size(most)}"
         )
+    if virtual_size < SECTOR:
+        return f"it claims a disk of {virtual_size} bytes, less than a sector"
+    return ""
 
 
 def dependences(header: Header) -> list[str]:
@@ -73,11 +92,11 @@ def features(header: Header) -> list[str]:
     return found
 
 
-def nonsense(header: Header) -> list[str]:
+def nonsense(header: Header, most: int) -> list[str]:
     """Sizes that no disk has."""
     found = []
-    if not 0 < header.virtual_size <= MOST_VIRTUAL_SIZE:
-        found.append(f"it claims a disk of {header.virtual_size} bytes; 1 to 64 TiB are accepted")
+    if odd := odd_size(header.virtual_size, most):
+        found.append(odd)
     elif header.virtual_size % SECTOR:
         found.append(f"its disk of {header.virtual_size} bytes is not a whole number of sectors")
     elif header.l1_entries * 8 > MOST_L1_BYTES:

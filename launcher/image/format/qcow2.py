@@ -9,6 +9,8 @@ import struct
 from pathlib import Path
 from typing import NamedTuple
 
+from launcher.host.errors import ImageRefused
+
 MAGIC = b"QFI\xfb"
 
 # Fields of version 2 (72 bytes), then those that version 3 added (32 bytes).
@@ -171,6 +173,17 @@ def parse(data: bytes) -> Header:
         compression_type=first_cluster[104] if header_length > 104 else 0,
         extensions=extensions,
     )
+
+
+def readable(data: bytes, source: str) -> Header:
+    """The header in the first bytes of what came from `source`, as `parse` reads it.
+
+    :raise ImageRefused: when there is none.
+    """
+    try:
+        return parse(data)
+    except NotQcow2 as err:
+        raise ImageRefused(f"{source} is no qcow2 image that can be used: {err}") from err
 
 
 def _backing_file(data: bytes, offset: int, size: int) -> str | None:

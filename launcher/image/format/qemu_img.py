@@ -1,5 +1,5 @@
-"""The two things qemu-img does for a new base, under limits. What parses a stranger's image does so
-without rights of ours.
+"""What qemu-img does for a new base, under limits. What parses a stranger's image does so without
+rights of ours.
 
 The format is always given, never probed.
 """
@@ -12,6 +12,7 @@ from launcher.host import access, process
 from launcher.host.account import Account
 from launcher.host.errors import CommandFailed, ImageRefused, StorageError
 from launcher.image import space
+from launcher.image.format.content import Kind
 
 logger = logging.getLogger("startvm")
 
@@ -22,20 +23,27 @@ CHECK_TIMEOUT = 600.0
 
 # Converting has several threads, each with an arena and a stack of its own.
 CONVERT_ADDRESS_SPACE = 4 << 30
+# Whatever the size of a disk, in seconds.
+LEAST_SECONDS = 600
 # Bytes per second that any volume worth using exceeds.
 SLOWEST = 2 << 20
+# Bytes of a disk per second of CPU, unpacked by any processor worth using.
+SLOWEST_CPU = 32 << 20
 
 LEAKS = 3
 
+MOST_WORDS = 1000
+MIB = 1 << 20
 
-def check(path: Path, source: str, account: Account | None) -> None:
-    """Check the qcow2 image at `path` as `qemu-img check` does, run as `account`.
+
+def check(path: Path, source: str, account: Account | None, kind: Kind = Kind.QCOW2) -> None:
+    """Check the image at `path`, of `kind`, as `qemu-img check` does, run as `account`.
 
     Clusters that are merely lost ("leaks") harm nobody in a file that is never written to.
 
     :raise ImageRefused: when it is damaged, cut short, or too much for the limits.
     """
-    argv = ["qemu-img", "check", "-f", "qcow2", "--output=json", str(path)]
+    argv = ["qemu-img", "check", "-f", str(kind), "--output=json", str(path)]
     access.grant(path, account, access.READ)
     try:
         done = process.run(
@@ -76,9 +84,14 @@ def convert(raw: Path, target: Path, size: int, source: str) -> None:
         str(raw),
         str(target),
     ]  # fmt: skip
-    limits = process.Limits(CONVERT_ADDRESS_SPACE, cpu_seconds=600 + size // SLOWEST)
+    # Room for the tables and the clusters of a qcow2 image, besides its data.
+    limits = process.Limits(
+        CONVERT_ADDRESS_SPACE,
+        cpu_seconds=LEAST_SECONDS + size // SLOWEST,
+        file_size=size + size // 64 + MIB,
+    )
     try:
-        process.run(argv, timeout=600 + size / SLOWEST, limits=limits)
+        process.run(argv, timeout=LEAST_SECONDS + size / SLOWEST, limits=limits)
     except CommandFailed as err:
         hint = space.HINT if "No space left" in err.stderr else ""
         raise StorageError(
@@ -86,10 +99,51 @@ def convert(raw: Path, target: Path, size: int, source: str) -> None:
         ) from err
 
 
-def _words(stderr: str, path: Path) -> str:
-    """What qemu-img said, without the name of a file that nobody has heard of."""
-    text = " ".join(stderr.split()).removeprefix("qemu-img: ")
-    return text.replace(f"'{path}'", "it").replace(str(path), "it") or "qemu-img said nothing"
+def unfold(
+    image: Path, kind: Kind, raw: Path, size: int, source: str, account: Account | None
+) -> None:
+    """Write the disk in the image at `image`, of `kind`, to the file `raw`, which has its `size`
+    in bytes already; run as `account`.
+
+    :raise ImageRefused: when it is damaged, larger than `size`, or too much for the limits.
+    :raise StorageError: when there is no space for it.
+    """
+    argv = [
+        "qemu-img",
+        "convert",
+        # The target is there, and nothing is in it. Without the first, qemu-img would make it anew,
+        # and of any size.
+        "-n", "--target-is-zero",
+        "-f", str(kind),
+        "-O", "raw",
+        str(image),
+        str(raw),
+    ]  # fmt: skip
+    limits = process.Limits(
+        CONVERT_ADDRESS_SPACE, cpu_seconds=LEAST_SECONDS + size // SLOWEST_CPU, file_size=size
+    )
+    access.grant(image, account, access.READ)
+    try:
+        process.run(argv, timeout=LEAST_SECONDS + size / SLOWEST, limits=limits, account=account)
+    except CommandFailed as err:
+        if "No space left" in err.stderr:
+            raise StorageError(
+                f"{source} could not be unpacked: its disk of {size} bytes does not fit",
+                hint=space.HINT,
+            ) from err
+        if err.status < 0:
+            why = f"reading it took more than {limits.cpu_seconds} s of CPU or 4 GiB of memory"
+        else:
+            why = _words(err.stderr, image, raw)
+        raise ImageRefused(f"{source} cannot be read as {kind}: {why}") from err
+
+
+def _words(stderr: str, *paths: Path) -> str:
+    """What qemu-img said, without the names of files that nobody has heard of."""
+    text = " ".join(stderr[:MOST_WORDS].split()).removeprefix("qemu-img: ")
+    for path in paths:
+        text = text.replace(f"'{path}'", "it").replace(str(path), "it")
+    return text or "qemu-img said nothing"
 
 
 def _errors(stdout: str) -> str:

@@ -16,6 +16,7 @@ WRONG = {
     "IMG_SOURCE": "ftp://me:secret@example.org/disk.qcow2",
     "IMG_TARGET": "../disk",
     "IMG_CHECKSUM": "https://me:secret@example.org/md5sums",
+    "IMG_MAX_SIZE": "large",
     "VM_NAME": "web_0",
     "VM_CPUS": "many",
     "IMG_VCPU": "0",

@@ -20,6 +20,7 @@ VALUES = {
         "https://example.org/SHA256SUMS",
         "https://example.org/SHA512SUMS",
     ],
+    "IMG_MAX_SIZE": ["1G", "2T"],
     "VM_NAME": ["web-0.example.org"],
     "VM_CPUS": ["1", "255"],
     "VM_MEMORY": ["64M", "1G", "1536M", "2T", "100000000"],

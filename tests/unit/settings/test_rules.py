@@ -98,6 +98,7 @@ def test_base_and_pet_are_two_files() -> None:
         ({"VM_MEMORY": "63M"}, "VM_MEMORY is 63 MiB; accepted: 64M or more"),
         ({"VM_MEMORY": "1"}, "VM_MEMORY is 0 MiB; accepted: 64M or more"),
         ({"VM_MEMORY": "17T"}, "VM_MEMORY is 17 TiB; accepted: 16T or less"),
+        ({"IMG_MAX_SIZE": "1025T"}, "IMG_MAX_SIZE is 1025 TiB; accepted: 1024T or less"),
         ({"VM_DISK_SIZE": "1025T"}, "VM_DISK_SIZE is 1025 TiB; accepted: 1024T or less"),
         (
             {"NO_VNC": "yes", "VNC_PASSWORD_FILE": "/secret"},
@@ -156,7 +157,7 @@ def test_refused_together(environ: dict[str, str], expected: str) -> None:
     [
         {"VM_MEMORY": "64M"},
         {"VM_MEMORY": "16T"},
-        {"VM_DISK_SIZE": "1024T"},
+        {"VM_DISK_SIZE": "1024T", "IMG_MAX_SIZE": "1024T"},
         {"NO_VNC": "no", "VNC_PASSWORD_FILE": "/secret"},
         {"CONFIG_DRIVE": "none"},
         {"CONFIG_DRIVE": "nocloud", "CONFIG_DRIVE_BUS": "sata"},

@@ -25,6 +25,12 @@ def at(offset: int, magic: bytes, behind: bytes = bytes(1 << 16)) -> bytes:
         (b"\x28\xb5\x2f\xfd" + bytes(99), Kind.ZSTD),
         (b"\x5a\x2a\x4d\x18" + bytes(99), Kind.ZSTD),
         (b"BZh9" + bytes(99), Kind.BZIP2),
+        (b"KDMV" + bytes(99), Kind.VMDK),
+        # A boot sector makes a disk of another format not raw.
+        (b"KDMV" + bytes(506) + b"\x55\xaa", Kind.VMDK),
+        (b"vhdxfile" + bytes(99), Kind.VHDX),
+        (b"<<< Oracle VM VirtualBox".ljust(64) + b"\x7f\x10\xda\xbe", Kind.VDI),
+        (at(257, b"ustar"), Kind.TAR),
         (BOOT_SECTOR + bytes(4096), Kind.RAW),
         (at(512, b"EFI PART"), Kind.RAW),
         (at(4096, b"EFI PART"), Kind.RAW),
@@ -50,22 +56,18 @@ def test_a_packing_inside_a_packing_is_not(outer: Kind, inner: Kind) -> None:
     ("head", "words"),
     [
         (b"", "is empty"),
-        (b"KDMV" + bytes(600), "VMDK.*qemu-img convert -f vmdk -O qcow2"),
-        (b"COWD" + bytes(600), "VMDK"),
+        (b"COWD" + bytes(600), "VMDK.*qemu-img convert -f vmdk -O qcow2"),
         (b"# Disk DescriptorFile\nversion=1", "VMDK image's description"),
-        (b"vhdxfile" + bytes(600), "VHDX.*-f vhdx"),
         (content.VHD + bytes(600), "VHD.*-f vpc"),
-        (b"<<< Oracle VM VirtualBox".ljust(64) + b"\x7f\x10\xda\xbe", "VDI.*-f vdi"),
         (b"QED\0" + bytes(600), "QED"),
         (b"LUKS\xba\xbe" + bytes(600), "LUKS"),
         (b"PK\x03\x04" + bytes(600), "zip.*unpack"),
         (b"7z\xbc\xaf\x27\x1c" + bytes(600), "7z"),
-        (at(257, b"ustar"), "tar archive"),
         (b"0707", "cpio"),
         (at(32769, b"CD001"), "ISO image"),
         # A boot sector makes an ISO image no disk, and a disk of another format not raw.
         (BOOT_SECTOR + bytes(32769 - 512) + b"CD001", "ISO image"),
-        (b"KDMV" + bytes(506) + b"\x55\xaa", "VMDK"),
+        (b"COWD" + bytes(506) + b"\x55\xaa", "VMDK"),
         (
             b"<!DOCTYPE html><html><title>404",
             "web page instead of an image; it begins '<!DOCTYPE html>",
@@ -85,6 +87,15 @@ def test_what_is_refused(head: bytes, words: str, inside: Kind | None) -> None:
         content.identify(head, "IMG_SOURCE=/x", inside)
     assert re.search(words, str(caught.value))
     assert "IMG_SOURCE=/x" in caught.value.message
+
+
+def test_an_archive_may_be_packed_and_may_hold_no_packing() -> None:
+    archive = at(257, b"ustar")
+    assert content.identify(archive, "IMG_SOURCE=/x", Kind.XZ) is Kind.TAR
+    assert content.identify(header(), "IMG_SOURCE=/x", Kind.TAR) is Kind.QCOW2
+    for inner in (archive, b"\x1f\x8b\x08"):
+        with pytest.raises(ImageRefused, match="packed once more"):
+            content.identify(inner, "IMG_SOURCE=/x", Kind.TAR)
 
 
 def test_a_cut_character_is_still_text() -> None:

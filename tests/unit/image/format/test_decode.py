@@ -62,6 +62,22 @@ def test_several_members_in_a_row(kind: Kind, size: int) -> None:
     assert unpack(kind, packed, size) == b"one" + b"two" * 1000
 
 
+@each_packing
+def test_members_that_hold_nothing_are_not_gone_through_for_ever(kind: Kind) -> None:
+    """Nor does what little they hold make them worth it; parallel packers' members are larger."""
+    for data in (b"", b"x"):
+        with pytest.raises(ImageRefused, match="has 10001 parts and more"):
+            unpack(kind, PACK[kind](data) * 10_100)
+    member = random.Random(2).randbytes(1025)
+    assert unpack(kind, PACK[kind](member) * 10_100) == member * 10_100
+
+
+@each_packing
+def test_members_that_hold_nothing_yield_nothing(kind: Kind) -> None:
+    packed = PACK[kind](b"") * 5000 + PACK[kind](b"data")
+    assert list(decode.unpack(kind, iter([packed]), "x")) == [b"data"]
+
+
 def test_skippable_frames_are_skipped() -> None:
     """Parallel packers of zstd write them."""
     skip = b"\x50\x2a\x4d\x18\x04\0\0\0abcd"

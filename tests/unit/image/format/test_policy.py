@@ -10,10 +10,11 @@ from launcher.image.format import policy, qcow2
 from tests.unit.image.format.headers import header
 
 SIZE = 4 << 16
+MOST = 2 << 40
 
 
 def judge(**fields: Any) -> None:
-    policy.judge(qcow2.parse(header(**fields)), SIZE)
+    policy.judge(qcow2.parse(header(**fields)), MOST, SIZE)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,7 @@ def judge(**fields: Any) -> None:
         pytest.param({"incompatible": qcow2.EXTENDED_L2, "l1_entries": 4}, id="subclusters"),
         pytest.param({"l1_entries": 4}, id="more L1 entries than needed"),
         pytest.param({"virtual_size": 512}, id="one sector"),
+        pytest.param({"virtual_size": MOST, "l1_entries": 4096}, id="as large as is accepted"),
         pytest.param({"snapshots": 1, "snapshots_offset": 3 << 16}, id="a snapshot"),
         pytest.param({"extensions": [(0x12345678, b"whatever")]}, id="unknown extension"),
     ],
@@ -87,9 +89,11 @@ def test_images_that_stand_alone_are_accepted(fields: dict[str, Any]) -> None:
         pytest.param({"virtual_size": 0}, "disk of 0 bytes", id="no disk"),
         pytest.param({"virtual_size": 1000}, "sectors", id="half a sector"),
         pytest.param(
-            {"virtual_size": (64 << 40) + 512, "l1_entries": 131073}, "64 TiB", id="65 TiB"
+            {"virtual_size": MOST + 512, "l1_entries": 4097},
+            "IMG_MAX_SIZE accepts 2.0 TiB",
+            id="a sector too many",
         ),
-        pytest.param({"virtual_size": 1 << 63, "l1_entries": 2}, "64 TiB", id="8 EiB"),
+        pytest.param({"virtual_size": 1 << 63, "l1_entries": 2}, "IMG_MAX_SIZE", id="8 EiB"),
         pytest.param({"l1_entries": 1}, "1 entries, too few", id="L1 too short"),
         pytest.param({"l1_entries": 0}, "0 entries, too few", id="L1 empty"),
         pytest.param({"l1_entries": 0xFFFFFFFF}, "more than QEMU reads", id="L1 bomb"),
@@ -125,6 +129,6 @@ def test_all_reasons_are_told_at_once() -> None:
 
 def test_without_a_size_only_the_header_counts() -> None:
     """The rest of the file has not arrived yet."""
-    policy.judge(qcow2.parse(header(l1_offset=1 << 30)))
+    policy.judge(qcow2.parse(header(l1_offset=1 << 30)), MOST)
     with pytest.raises(ImageRefused):
-        policy.judge(qcow2.parse(header(l1_offset=1 << 30)), SIZE)
+        policy.judge(qcow2.parse(header(l1_offset=1 << 30)), MOST, SIZE)
