@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from launcher.image.source.terms import USUAL, Terms
 from launcher.settings.parse import Checksum
 from launcher.settings.source import is_path, redact
 from launcher.settings.table import Settings
@@ -14,7 +15,8 @@ STORED = re.compile(r"sha256-([0-9a-f]{64})\.qcow2")
 class Wanted(NamedTuple):
     """`source`: a URL or a full path, None where only the name was given; `setting`: what said so.
 
-    `name`: what IMG_TARGET calls the base in `folder`, the shared volume.
+    `name`: what IMG_TARGET calls the base in `folder`, the shared volume. `terms`: how a server is
+    asked.
     """
 
     source: str | None
@@ -22,6 +24,7 @@ class Wanted(NamedTuple):
     folder: Path
     name: str
     checksum: Checksum | None
+    terms: Terms = USUAL
 
     @property
     def shown(self) -> str:
@@ -45,7 +48,9 @@ def wanted(settings: Settings) -> Wanted:
         source, setting = str(place), "IMG_TARGET"
     if source is not None and Path(source) == place:
         name += ".base"
-    return Wanted(source, setting, settings.shared_dir, name, settings.img_checksum)
+    return Wanted(
+        source, setting, settings.shared_dir, name, settings.img_checksum, Terms.of(settings)
+    )
 
 
 def is_foreign(place: Path) -> bool:
