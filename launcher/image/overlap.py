@@ -24,7 +24,9 @@ class Ahead(Generic[T]):
         self._is_stopped = False
         self._is_over = False
         self._failure: BaseException | None = None
-        self.thread = threading.Thread(target=self._run, name="ahead")
+        # A signal's exception may come between its start and our knowing of it. Then it must not
+        # keep the process.
+        self.thread = threading.Thread(target=self._run, name="ahead", daemon=True)
 
     def __iter__(self) -> Self:
         return self
@@ -80,9 +82,10 @@ def ahead(
         when they are at their end.
     """
     made = Ahead(items, interrupt, depth)
-    made.thread.start()
     try:
+        made.thread.start()
         yield made
     finally:
         made.stop()
-        made.thread.join()
+        if made.thread.is_alive():
+            made.thread.join()

@@ -58,7 +58,7 @@ class Server:
 
     The last of several is given from then on. Or it maps to what makes an answer of a request.
     What is not in it is 404. `sent`: bytes of bodies. `most_at_once`: connections whose answers
-    were under way at the same time.
+    were under way at the same time. `connections`: all that were ever made.
     """
 
     def __init__(self, address: tuple[str, int]) -> None:
@@ -67,6 +67,7 @@ class Server:
         self.replies: dict[str, Reply | Sequence[Reply] | Callable[[Request], Reply]] = {}
         self.sent = 0
         self.most_at_once = 0
+        self.connections = 0
         self._at_once = 0
         self.requests: list[Request] = []
         self._lock = threading.Lock()
@@ -117,6 +118,10 @@ class Server:
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     ours: Server
+
+    def setup(self) -> None:
+        super().setup()
+        self.ours.connections += 1
 
     def do_GET(self) -> None:
         reply = self.ours.reply_to(Request(self.path, dict(self.headers)))
@@ -177,7 +182,11 @@ def running(tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Itera
     class OurHandler(Handler):
         pass
 
-    with ThreadingHTTPServer((host, 0), OurHandler) as listener:
+    class Listener(ThreadingHTTPServer):
+        # Sixteen connections at once must not wait for each other.
+        request_queue_size = 128
+
+    with Listener((host, 0), OurHandler) as listener:
         listener.daemon_threads = True
         if tls:
             listener.socket = tls.wrap_socket(listener.socket, server_side=True)

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from netrc import netrc
 
 # A token, as RFC 9110 (section 5.6.2) has it, and a value without anything that could end it.
-HEADER = re.compile(r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(?P<value>[\x21-\x7e][\t\x20-\x7e]*)")
+HEADER = re.compile(
+    r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(?P<value>[\x21-\x7e][\t\x20-\x7e]*)"
+)
 
 # What the request itself is made of, or the connection, or what is the proxy's.
 RESERVED = re.compile(
-    r"range|if-.*|host|accept-encoding|connection|content-.*|transfer-encoding|te|trailer|upgrade"
-    r"|expect|keep-alive|proxy-.*",
+    r"range|if-.*|host|accept-encoding|connection|content-.*|transfer-encoding"
+    r"|te|trailer|upgrade|expect|keep-alive|proxy-.*",  # codespell:ignore
     re.IGNORECASE,
 )
 
@@ -156,12 +158,11 @@ def _netrc(path: Path) -> "netrc":
     _text(path, "IMG_NETRC_FILE")
     try:
         return netrc(path)
-    except (NetrcParseError, UnicodeError) as err:
-        # Its text may quote the file.
-        where = f", line {err.lineno}," if isinstance(err, NetrcParseError) else ""
+    except (NetrcParseError, UnicodeError):
+        # Their texts may quote the file.
         raise SettingsError(
             [
-                f"IMG_NETRC_FILE={str(path)!r}{where} is not accepted; accepted: "
+                f"IMG_NETRC_FILE={str(path)!r} has something that is not accepted in it; accepted: "
                 "`machine HOST login USER password PASSWORD`"
             ]
         ) from None

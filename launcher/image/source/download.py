@@ -20,11 +20,12 @@ import urllib3
 from launcher.host.errors import ImageRefused, SourceUnavailable
 from launcher.image import space
 from launcher.image.progress import duration, size
-from launcher.image.source import ranges, retry
+from launcher.image.source import retry
 from launcher.image.source.anew import chance
 from launcher.image.source.kept import Files
 from launcher.image.source.ledger import Ledger
 from launcher.image.source.line import Line
+from launcher.image.source.part import check_part
 from launcher.image.source.parts import Board
 from launcher.image.source.ranges import Pinned, Span
 from launcher.image.source.request import Client
@@ -93,7 +94,8 @@ class Download:
         try:
             self.stop()
             for thread in self._threads:
-                thread.join()
+                if thread.is_alive():
+                    thread.join()
             self._ledger.close(is_kept=err is not None and is_of_use)
         finally:
             os.close(self._fd)
@@ -166,16 +168,19 @@ class Download:
             try:
                 self._add(Line(), None)
             except RuntimeError as err:
+                self._threads.pop()
                 logger.info("no more than %d connections: %s", len(self._threads), err)
                 return
 
     def _add(self, line: Line, answer: requests.Response | None) -> None:
         name = f"fetch-{len(self._threads)}"
-        thread = threading.Thread(target=self._work, args=(line, answer), name=name)
+        # A signal's exception may come between its start and our knowing of it. Then it must not
+        # keep the process; and it finds that all is over.
+        thread = threading.Thread(target=self._work, args=(line, answer), name=name, daemon=True)
         with self._lock:
             self._lines.append(line)
-        thread.start()
         self._threads.append(thread)
+        thread.start()
 
     def _work(self, line: Line, answer: requests.Response | None) -> None:
         """What each thread does: part after part, until there is none that nobody works on."""
@@ -224,31 +229,8 @@ class Download:
             validator = self._pinned.validator
             answer = self._client.ask(line, span, validator, connect=CONNECT_AGAIN)
         with closing(answer):
-            self._check(answer, span)
+            check_part(self._client, answer, span, self._pinned)
             self._receive(answer, index, span)
-
-    def _check(self, answer: requests.Response, span: Span) -> None:
-        """Refuse what is no part of what the other parts are of."""
-        if answer.status_code in (200, 416):
-            raise self._changed("it is no longer what the first part was of")
-        if answer.status_code != 206:
-            raise self._client.refusal(answer)
-        self._client.check_encoding(answer)
-        if difference := ranges.difference(answer.headers, span, self._pinned):
-            raise self._changed(difference)
-        came = ranges.content_range(answer.headers.get("Content-Range", ""))
-        if came is None or came[0] != span:
-            raise Anew(
-                f"{self._client.shown_with(answer)} sent other bytes than those that were asked for",
-                hint="its server does not know range requests well",
-                is_one_stream=True,
-            )
-
-    def _changed(self, how: str) -> Anew:
-        return Anew(
-            f"{self._client.shown} changed while it was fetched: {how}",
-            hint="something still writes to it, or several servers differ; try again later",
-        )
 
     def _receive(self, answer: requests.Response, index: int, span: Span) -> None:
         at = span.first
@@ -281,9 +263,7 @@ class Download:
                 view, at = view[count:], at + count
         except OSError as err:
             folder, total = self._files.folder, self._pinned.length
-            raise space.failure(
-                err, folder, written=self._board.received, total=total
-            ) from err
+            raise space.failure(err, folder, written=self._board.received, total=total) from err
 
     def _hopeless(self, why: str, received: int) -> SourceUnavailable:
         return SourceUnavailable(

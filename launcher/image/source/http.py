@@ -59,7 +59,11 @@ def opened(
             if begun.pinned is None or files is None:
                 length = answer.raw.length_remaining
                 chunks = _one_stream(client, answer, length, deadline, terms.patience)
-                yield Stream(chunks, length, "downloaded", stop=line.end)
+                try:
+                    yield Stream(chunks, length, "downloaded", stop=line.end)
+                finally:
+                    # Closing an answer waits for whoever reads it.
+                    line.end()
             else:
                 with _download(client, begun, begun.pinned, files, deadline, terms) as download:
                     download.start(line, answer)

@@ -11,8 +11,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from launcher.image.source.kept import Files
 from launcher.image.source import parts
+from launcher.image.source.kept import Files
 from launcher.image.source.parts import Listing
 from launcher.image.source.ranges import Pinned
 
@@ -40,7 +40,7 @@ class Ledger:
         self._listed: frozenset[int] = frozenset()
         self._news = threading.Event()
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="fetch-ledger")
+        self._thread = threading.Thread(target=self._run, name="fetch-ledger", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -53,7 +53,8 @@ class Ledger:
         """End the thread. `is_kept`: list all that is there, first."""
         self._ending.set()
         self._news.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         if is_kept:
             self._try()
 

@@ -7,6 +7,7 @@ too: TLS, and the wait for an answer. Only a connect that is under way has to be
 
 import socket
 import threading
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -114,11 +115,10 @@ class Line:
         with self._lock:
             self._is_ended = True
             if self._socket is not None:
-                try:
+                # It may be at its end already.
+                with suppress(OSError):
                     # That of an SSLSocket takes the encryption away under the other thread's feet.
                     socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-                except OSError:
-                    pass  # it is at its end already
 
 
 def _nothing_more(request: requests.PreparedRequest) -> requests.PreparedRequest:

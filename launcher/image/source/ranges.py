@@ -73,8 +73,8 @@ def pinned(headers: Mapping[str, str], asked: Span) -> Pinned | None:
     return Pinned(length, found) if fits else None
 
 
-def difference(headers: Mapping[str, str], asked: Span, known: Pinned) -> str:
-    """What in a 206 to a request for `asked` with If-Range contradicts `known`; empty if nothing.
+def difference(headers: Mapping[str, str], known: Pinned) -> str:
+    """What in a 206 to a request with If-Range contradicts `known`; empty if nothing.
 
     Such an answer repeats the ETag, but need not repeat Last-Modified (RFC 9110, section 15.3.7).
     """

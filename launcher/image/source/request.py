@@ -129,7 +129,12 @@ class Client:
                 answer.close()
                 url = urljoin(answer.url, requests.utils.requote_uri(target))
         # urllib3's own come through where requests reads a body by itself.
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as err:
+        except (
+            requests.RequestException,
+            urllib3.exceptions.HTTPError,
+            OSError,
+            ValueError,
+        ) as err:
             why, again = self.explain(err)
             error = SourceUnavailable(f"{self.shown} cannot be fetched: {why}")
             raise (Again(why, error) if again else error) from None
