@@ -91,7 +91,8 @@ class Settings(NamedTuple):
         "Image",
         "IMG_NETRC_FILE",
         parse.path,
-        "A file with users and passwords by host, as curl and ftp have it in `~/.netrc`.",
+        "A file with users and passwords by host, as curl and ftp have it in `~/.netrc`. Where "
+        "IMG_HEADERS_FILE is set too, one of the two files may be missing.",
     )
     fetch_stall_timeout: int = setting(
         "Image",

@@ -83,7 +83,9 @@ def test_parts_from_another_host_take_nothing_along(
 
 def netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> dict[str, str]:
     path = tmp_path / "netrc"
-    path.write_text("machine localhost login you password da\nmachine 127.0.0.1 login me password so\n")
+    path.write_text(
+        "machine localhost login you password da\nmachine 127.0.0.1 login me password so\n"
+    )
     if how == "setting":
         return {"IMG_NETRC_FILE": str(path)}
     monkeypatch.setenv("NETRC", str(path))
@@ -198,6 +200,21 @@ def test_files_that_are_not_there(volume: Volume, server: Server, setting: str) 
     """requests would pass over it, and the server then say no."""
     with pytest.raises(InputMissing, match=f"{setting}='/nowhere' cannot be read: No such file"):
         volume.ensure(server.url("/disk.qcow2"), **{setting: "/nowhere"})
+
+
+@pytest.mark.parametrize("there", ["headers", "netrc"])
+def test_a_secret_may_have_one_of_the_two(
+    volume: Volume, server: Server, images: Images, tmp_path: Path, there: str
+) -> None:
+    text = {"headers": "Authorization: Bearer abc", "netrc": "machine 127.0.0.1 login a password b"}
+    (tmp_path / there).write_text(text[there])
+    files = {f"IMG_{name.upper()}_FILE": str(tmp_path / name) for name in text}
+    server.serve("/disk.qcow2", images.qcow2.read_bytes())
+    volume.ensure(server.url("/disk.qcow2"), **files)
+    assert seen(server, "Authorization") == {basic("a:b") if there == "netrc" else "Bearer abc"}
+    (tmp_path / there).unlink()
+    with pytest.raises(InputMissing, match="IMG_HEADERS_FILE=.* cannot be read: No such file"):
+        volume.ensure(server.url("/other.qcow2"), **files)
 
 
 def test_a_netrc_file_that_makes_no_sense(volume: Volume, server: Server, tmp_path: Path) -> None:

@@ -67,6 +67,10 @@ class Credentials:
         self._own = origin(url)
         self._login = _login(url)
         self._home = origin(home)
+        # A Secret that is mounted for both need not have both.
+        if headers_file and netrc_file and headers_file.exists() != netrc_file.exists():
+            headers_file = headers_file if headers_file.exists() else None
+            netrc_file = None if headers_file else netrc_file
         self._headers = {}
         if headers_file:
             self._headers = headers(_text(headers_file, "IMG_HEADERS_FILE"), str(headers_file))
