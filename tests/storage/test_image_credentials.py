@@ -213,7 +213,7 @@ def test_a_secret_may_have_one_of_the_two(
     volume.ensure(server.url("/disk.qcow2"), **files)
     assert seen(server, "Authorization") == {basic("a:b") if there == "netrc" else "Bearer abc"}
     (tmp_path / there).unlink()
-    with pytest.raises(InputMissing, match="IMG_HEADERS_FILE=.* cannot be read: No such file"):
+    with pytest.raises(InputMissing, match=r"IMG_HEADERS_FILE=.* cannot be read: No such file"):
         volume.ensure(server.url("/other.qcow2"), **files)
 
 
