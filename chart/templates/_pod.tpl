@@ -43,6 +43,18 @@ livenessProbe:
     items: [{key: password, path: password}]
     defaultMode: 256 # 0400
 {{- end }}
+{{- with .Values.image.credentialsSecret }}
+- name: image-credentials
+  secret:
+    secretName: {{ toYaml . }}
+    defaultMode: 256 # 0400
+{{- end }}
+{{- with .Values.image.caConfigMap }}
+- name: authorities
+  configMap:
+    name: {{ toYaml . }}
+    items: [{key: ca.crt, path: ca.crt}]
+{{- end }}
 - name: run
   emptyDir: {}
 {{- if .Values.shared.enabled }}
@@ -81,6 +93,16 @@ livenessProbe:
 {{- if include "berth.vncSecret" . }}
 - name: vnc
   mountPath: /run/secrets/vnc
+  readOnly: true
+{{- end }}
+{{- if .Values.image.credentialsSecret }}
+- name: image-credentials
+  mountPath: /run/secrets/image
+  readOnly: true
+{{- end }}
+{{- if .Values.image.caConfigMap }}
+- name: authorities
+  mountPath: /run/authorities
   readOnly: true
 {{- end }}
 - name: run

@@ -234,13 +234,13 @@ with a hyphen; ` // ` in it is where it is broken, as before a command.
 - extraEnv sets {{ .name }}, which the chart sets from a value of its own
 {{- end }}
 {{- end }}
-{{- $taken := list "pet" "shared" "userdata" "metadata" "vnc" "run" -}}
+{{- $taken := list "pet" "shared" "userdata" "metadata" "vnc" "image-credentials" "authorities" "run" -}}
 {{- range .Values.extraVolumes }}
 {{- if has .name $taken }}
 - extraVolumes has {{ .name }}, which is a volume of the chart's own; choose another name
 {{- end }}
 {{- end }}
-{{- $taken := list "/pet" "/shared" "/image" "/userdata" "/metadata" "/run/berth" "/run/secrets/vnc" -}}
+{{- $taken := list "/pet" "/shared" "/image" "/userdata" "/metadata" "/run/berth" "/run/secrets/vnc" "/run/secrets/image" "/run/authorities" -}}
 {{- range .Values.extraVolumeMounts }}
 {{- if has (.mountPath | trimSuffix "/") $taken }}
 - extraVolumeMounts mounts {{ .name }} at {{ .mountPath }}, where the chart mounts a volume of its own

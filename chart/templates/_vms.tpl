@@ -7,9 +7,9 @@ the name of its objects, .key its name under vms (empty when there is but one VM
 {{- $vms := list -}}
 {{- range $key, $own := .Values.vms | default (dict "" dict) -}}
   {{- $values := omit $.Values "vms" | deepCopy -}}
-  {{- /* A checksum, a name belong to their image: an image of the VM's own does not inherit them. */ -}}
+  {{- /* A checksum, a name, a password belong to their image: one of the VM's own does not inherit them. */ -}}
   {{- if dig "image" "source" "" ($own | default dict) -}}
-    {{- $_ := set $values "image" (dict "source" "" "checksum" "" "target" "") -}}
+    {{- $_ := set $values "image" (dict "source" "" "checksum" "" "target" "" "credentialsSecret" "" "caConfigMap" $values.image.caConfigMap) -}}
   {{- end -}}
   {{- include "berth.overlay" (list $values ($own | default dict)) -}}
   {{- include "berth.defaultImage" $values.image -}}

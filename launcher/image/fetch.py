@@ -15,7 +15,10 @@ from launcher.image import progress, space, sums, temporary, transfer
 from launcher.image.base import Base
 from launcher.image.format import content, foreign, policy, qcow2, qemu_img
 from launcher.image.format.content import Kind
+from launcher.image.source.anew import anew
+from launcher.image.source.kept import kept
 from launcher.image.source.opened import opened
+from launcher.image.source.terms import Terms
 from launcher.image.store import bases
 from launcher.image.store.record import Address, Origin
 from launcher.image.wanted import Wanted, wanted
@@ -65,11 +68,14 @@ def _fetch(
 ) -> Base:
     started = time.monotonic()
     tell(f"fetching {want.shown}")
-    checksum = _expected(want.checksum, address)
+    checksum = _expected(want, address)
     if checksum is None and "://" in address:
         logger.info("IMG_CHECKSUM is not set: %s is taken as it comes", want.shown)
-    with temporary.file(want.folder, want.name) as part:
-        arrival = transfer.bring(want, address, checksum, part, tell)
+    with (
+        kept(want.folder, address, continue_in_place=True) as files,
+        temporary.file(want.folder, want.name) as part,
+    ):
+        arrival = transfer.bring(want, address, checksum, part, tell, files)
         origin = Origin(
             address=Address.of(address),
             digests=arrival.arrived,
@@ -80,12 +86,12 @@ def _fetch(
         )
         tell(f"checking {want.shown}")
         if arrival.kind is Kind.QCOW2:
-            base = _prove(part, want, arrival.written, origin, account)
+            base = _prove(arrival.file, want, arrival.written, origin, account)
         elif arrival.kind is Kind.RAW:
-            content.check_raw(arrival.size, _last_sector(part, arrival.size), want.shown)
-            base = _convert(part, arrival.size, want, origin, account)
+            content.check_raw(arrival.size, _last_sector(arrival.file, arrival.size), want.shown)
+            base = _convert(arrival.file, arrival.size, want, origin, account)
         else:
-            base = _unfold(part, arrival.kind, want, origin, account)
+            base = _unfold(arrival.file, arrival.kind, want, origin, account)
     logger.info(
         "%s is ready as %s: %s, a disk of %s, after %s",
         want.name,
@@ -125,20 +131,25 @@ def _prove(part: Path, want: Wanted, digest: str, origin: Origin, account: Accou
     return bases.adopt(part, want, digest=digest, virtual_size=header.virtual_size, origin=origin)
 
 
-def _expected(checksum: Checksum | None, address: str) -> Checksum | None:
+def _expected(want: Wanted, address: str) -> Checksum | None:
     """The checksum with its digest filled in, from the SUMS file if need be."""
+    checksum = want.checksum
     if checksum is None or checksum.digest:
         return checksum
     shown = redact(checksum.sums_url)
+    text = anew(lambda _: _read(checksum.sums_url, shown, want.terms)).decode("utf-8", "replace")
+    digest = sums.look_up(text, checksum.algorithm, sums.file_name(address), shown)
+    return checksum._replace(digest=digest)
+
+
+def _read(url: str, shown: str, terms: Terms) -> bytes:
     data = b""
-    with opened(checksum.sums_url, "IMG_CHECKSUM") as stream:
+    with opened(url, "IMG_CHECKSUM", terms) as stream:
         for chunk in stream.chunks:
             data += chunk
             if len(data) > MOST_SUMS:
                 raise ImageRefused(f"IMG_CHECKSUM={shown} is too large for a list of checksums")
-    text = data.decode("utf-8", "replace")
-    digest = sums.look_up(text, checksum.algorithm, sums.file_name(address), shown)
-    return checksum._replace(digest=digest)
+    return data
 
 
 def _last_sector(path: Path, size: int) -> bytes:

@@ -1,9 +1,12 @@
 """One pass over the bytes of a source.
 
-They arrive, are hashed for the checksum, unpacked, hashed for the name, and written to a file.
+They arrive, are hashed for the checksum, unpacked, hashed for the name, and written to a file: all
+at the same time, so that the slowest of it is all that is waited for.
 """
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +15,11 @@ from launcher.host.errors import ImageRefused
 from launcher.image import progress, space
 from launcher.image.format import decode, layers
 from launcher.image.format.content import Kind
+from launcher.image.overlap import ahead
+from launcher.image.source.anew import anew
+from launcher.image.source.kept import Files
 from launcher.image.source.opened import opened
+from launcher.image.source.stream import Stream
 from launcher.image.wanted import Wanted
 from launcher.settings.parse import Checksum
 
@@ -24,12 +31,14 @@ ZEROS = bytes(decode.BLOCK)
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What was written: its format, its size in bytes, and digests in hex.
+    """What is in `file` now: its format, its size in bytes, and digests in hex.
 
+    `file` is the one that was named, or that of the download, which need not be written twice.
     `arrived`: algorithm to digest, of the bytes as they came. `written`: sha256 of the file.
     `source_size` and `source_mtime_ns` are those of the source where that is a file, else 0.
     """
 
+    file: Path
     kind: Kind
     size: int
     arrived: dict[str, str]
@@ -44,31 +53,64 @@ def bring(
     checksum: Checksum | None,
     part: Path,
     tell: Callable[[str], None] = progress.silent,
+    files: Files | None = None,
 ) -> Arrival:
     """Bring the bytes at `address` over, unpacked, into `part`, and compare with `checksum`.
 
+    What is not packed and can be fetched in parts ends up in the data of `files` instead.
+
+    :param files: what a download may be kept in, for the next try to go on with.
     :param tell: is told every few seconds how far it is.
     :raise ImageRefused: when they are not an image, not a qcow2 image to trust as far as its
         header tells, or not what `checksum` says.
+    :raise SourceUnavailable: when they do not come.
     :raise StorageError: when there is no space for them.
     """
+    deadline = time.monotonic() + want.terms.patience
+
+    def attempt(is_one_stream: bool) -> Arrival:
+        with opened(
+            address,
+            want.setting,
+            want.terms,
+            files=None if is_one_stream else files,
+            deadline=deadline,
+        ) as stream:
+            return _take_in(want, stream, checksum, part, tell)
+
+    return anew(attempt)
+
+
+def _take_in(
+    want: Wanted,
+    stream: Stream,
+    checksum: Checksum | None,
+    part: Path,
+    tell: Callable[[str], None],
+) -> Arrival:
+    """Each step that takes time has a thread of its own: arriving, unpacking, writing."""
     import hashlib
 
     shown = want.shown
     hashes = {"sha256": hashlib.sha256()}
     if checksum is not None and checksum.algorithm == "sha512":
         hashes["sha512"] = hashlib.sha512()
-    with opened(address, want.setting) as stream:
-        if stream.length is not None:
-            space.require(want.folder, stream.length)
-        total = stream.length
-        with progress.shown(stream.verb, stream.length, tell=tell) as meter:
-            disk = layers.peel(_counted(stream.chunks, hashes, meter), shown, want.max_size)
-            written, chunks = hashes["sha256"], disk.chunks
-            if not disk.is_bare:
-                total, written = None, hashlib.sha256()
-                chunks = _hashed(chunks, written)
-            size = _write(chunks, part, total)
+    if stream.length is not None and stream.file is None:
+        space.require(want.folder, stream.length)
+    total = stream.length
+    with (
+        progress.shown(stream.verb, stream.length, tell=tell) as meter,
+        ahead(_counted(stream.chunks, hashes, meter), stream.stop) as arriving,
+        ExitStack() as stack,
+    ):
+        disk = layers.peel(arriving, shown, want.max_size)
+        written, chunks, place = hashes["sha256"], disk.chunks, stream.file
+        if disk.is_bare:
+            stream.widen()
+        else:
+            total, place, written = None, None, hashlib.sha256()
+            chunks = _hashed(stack.enter_context(ahead(chunks, arriving.stop)), written)
+        size = _write(chunks, part, total) if place is None else sum(map(len, chunks))
     arrived = {name: each.hexdigest() for name, each in hashes.items()}
     if checksum is not None and arrived[checksum.algorithm] != checksum.digest:
         raise ImageRefused(
@@ -77,6 +119,7 @@ def bring(
             hint="the image was changed, or damaged on its way; or IMG_CHECKSUM is of another one",
         )
     return Arrival(
+        file=place or part,
         kind=disk.kind,
         size=size,
         arrived=arrived,

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from launcher.image.source.terms import USUAL, Terms
 from launcher.settings.parse import Checksum
 from launcher.settings.source import is_path, redact
 from launcher.settings.table import Settings
@@ -15,7 +16,7 @@ class Wanted(NamedTuple):
     """`source`: a URL or a full path, None where only the name was given; `setting`: what said so.
 
     `name`: what IMG_TARGET calls the base in `folder`, the shared volume. `max_size`: bytes of the
-    largest disk that is accepted.
+    largest disk that is accepted. `terms`: how a server is asked.
     """
 
     source: str | None
@@ -24,6 +25,7 @@ class Wanted(NamedTuple):
     name: str
     checksum: Checksum | None
     max_size: int
+    terms: Terms = USUAL
 
     @property
     def shown(self) -> str:
@@ -54,6 +56,7 @@ def wanted(settings: Settings) -> Wanted:
         name,
         settings.img_checksum,
         settings.img_max_size,
+        Terms.of(settings),
     )
 
 

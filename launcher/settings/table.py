@@ -89,6 +89,35 @@ class Settings(NamedTuple):
         default=2048 * GIB,
         default_text="2T",
     )
+    img_headers_file: Path | None = setting(
+        "Image",
+        "IMG_HEADERS_FILE",
+        parse.path,
+        "A file with headers that the server of IMG_SOURCE, and no other, wants to see, each in a "
+        "line: `Authorization: Bearer …`.",
+    )
+    img_netrc_file: Path | None = setting(
+        "Image",
+        "IMG_NETRC_FILE",
+        parse.path,
+        "A file with users and passwords by host, as curl and ftp have it in `~/.netrc`. Where "
+        "IMG_HEADERS_FILE is set too, one of the two files may be missing.",
+    )
+    fetch_stall_timeout: int = setting(
+        "Image",
+        "FETCH_STALL_TIMEOUT",
+        parse.whole(1, 3600),
+        "Seconds without a byte after which a connection is given up, and made again.",
+        default=60,
+    )
+    fetch_timeout: int = setting(
+        "Image",
+        "FETCH_TIMEOUT",
+        parse.whole(1, 30 * 86400),
+        "Seconds that a download may take. What came until then is kept for the next start, if the "
+        "server can send parts of a file.",
+        default=4 * 3600,
+    )
     vm_name: str = setting(
         "VM",
         "VM_NAME",

@@ -62,6 +62,8 @@ EVERYTHING: dict[str, Any] = {
         "source": "https://images.example/windows.qcow2",
         "checksum": f"sha256:{'0' * 64}",
         "target": "windows.qcow2",
+        "credentialsSecret": "images",
+        "caConfigMap": "authorities",
     },
     "vm": {"cpus": 300 // 2, "memory": "1Ti", "diskSize": "100Gi"},
     "replicas": 2,

@@ -12,8 +12,8 @@ from launcher.settings.table import rows
 from tests.chart.helm import KEY, NEWEST, defaults
 from tests.chart.scenarios import SCENARIOS
 
-# What scenarios set as extraEnv.
-FOREIGN = {"HTTPS_PROXY"}
+# What scenarios set as extraEnv, and what is read by libraries.
+FOREIGN = {"HTTPS_PROXY", "REQUESTS_CA_BUNDLE"}
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -33,7 +33,8 @@ def test_files_it_names_are_mounted(name: str) -> None:
         pod = each["spec"]["template"]["spec"]
         container = pod["containers"][0]
         mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
-        files = [entry["value"] for entry in container["env"] if entry["name"].endswith("_FILE")]
+        names = ("_FILE", "_BUNDLE")
+        files = [entry["value"] for entry in container["env"] if entry["name"].endswith(names)]
         for file in files:
             assert file.rpartition("/")[0] in mounts
         volumes = {volume["name"] for volume in pod["volumes"]}

@@ -155,6 +155,33 @@ def test_image_of_a_vm_inherits_no_checksum() -> None:
     assert "IMG_CHECKSUM" not in rendered.environment("web-other")
 
 
+def test_image_of_a_vm_inherits_no_password() -> None:
+    # It would be sent to whatever server that image comes from.
+    own = {"image": {"source": "http://b.example/b.img"}}
+    image = {
+        "source": "http://a.example/a.img",
+        "credentialsSecret": "mine",
+        "caConfigMap": "authorities",
+    }
+    rendered = NEWEST.template({"sshKey": KEY, "image": image, "vms": {"same": {}, "other": own}})
+    same, other = (rendered.environment(f"web-{name}") for name in ("same", "other"))
+    assert same["IMG_HEADERS_FILE"] == "/run/secrets/image/headers"
+    assert same["IMG_NETRC_FILE"] == "/run/secrets/image/netrc"
+    assert not {"IMG_HEADERS_FILE", "IMG_NETRC_FILE"} & other.keys()
+    assert same["REQUESTS_CA_BUNDLE"] == other["REQUESTS_CA_BUNDLE"] == "/run/authorities/ca.crt"
+    assert "mine" not in str(rendered.one("StatefulSet", "web-other"))
+
+
+def test_password_of_an_image_is_for_the_launcher_alone() -> None:
+    image = {"source": "http://a.example/a.img", "credentialsSecret": "mine"}
+    rendered = NEWEST.template({"sshKey": KEY, "image": image})
+    (volume,) = (each for each in rendered.pod()["volumes"] if each["name"] == "image-credentials")
+    assert volume["secret"] == {"secretName": "mine", "defaultMode": 0o400}
+    mounts = rendered.container()["volumeMounts"]
+    (mount,) = (each for each in mounts if each["name"] == "image-credentials")
+    assert mount["readOnly"] is True
+
+
 def test_false_and_zero_of_a_vm_lie_over_what_is_above() -> None:
     values = {
         "sshKey": KEY,

@@ -11,6 +11,7 @@ from types import FrameType
 from launcher.host.container import Container
 from launcher.host.errors import LauncherError
 from launcher.image import fetch
+from launcher.image.source import parts
 from launcher.settings.load import Surroundings, load
 
 
@@ -20,6 +21,7 @@ def stop(number: int, frame: FrameType | None) -> None:
 
 def main() -> int:
     signal.signal(signal.SIGTERM, stop)
+    parts.PART = int(os.environ.get("TEST_PART", parts.PART))
     settings = load(os.environ, Surroundings(Container(hostname="pet-0")))
     try:
         print(fetch.ensure(settings).path)

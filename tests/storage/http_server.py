@@ -4,7 +4,8 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,6 +29,8 @@ class Reply:
     `cut`: after how many bytes the connection ends; `reset`: whether it does so rudely.
     `chunked`: as pieces that carry their own length; a cut then leaves out the last piece's end.
     `hold`: stop halfway until told to go on. `silent`: say nothing at all and hang up.
+    `wait`: what to do before the first byte of the body. `speed`: bytes per second of the body.
+    `keep`: let the connection be used for another request.
     """
 
     body: bytes = b""
@@ -39,6 +42,9 @@ class Reply:
     chunked: bool = False
     hold: Hold | None = None
     silent: bool = False
+    wait: Callable[[], object] | None = None
+    speed: int | None = None
+    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +56,19 @@ class Request:
 class Server:
     """`replies` maps a path to its answer, or to several, given one after the other.
 
-    The last of several is given from then on. What is not in it is 404.
+    The last of several is given from then on. Or it maps to what makes an answer of a request.
+    What is not in it is 404. `sent`: bytes of bodies. `most_at_once`: connections whose answers
+    were under way at the same time. `connections`: all that were ever made.
     """
 
     def __init__(self, address: tuple[str, int]) -> None:
         self.address = address
         self.scheme = "http"
-        self.replies: dict[str, Reply | Sequence[Reply]] = {}
+        self.replies: dict[str, Reply | Sequence[Reply] | Callable[[Request], Reply]] = {}
+        self.sent = 0
+        self.most_at_once = 0
+        self.connections = 0
+        self._at_once = 0
         self.requests: list[Request] = []
         self._lock = threading.Lock()
 
@@ -81,18 +93,39 @@ class Server:
             found = self.replies.get(request.path.partition("?")[0], Reply(b"nothing", 404))
             if isinstance(found, Reply):
                 return found
+            if callable(found):
+                return found(request)
             if len(found) > 1:
                 self.replies[request.path.partition("?")[0]] = found[1:]
             return found[0]
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        with self._lock:
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._at_once -= 1
+
+    def count(self, sent: int) -> None:
+        with self._lock:
+            self.sent += sent
 
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     ours: Server
 
+    def setup(self) -> None:
+        super().setup()
+        self.ours.connections += 1
+
     def do_GET(self) -> None:
         reply = self.ours.reply_to(Request(self.path, dict(self.headers)))
-        self.close_connection = True
+        self.close_connection = not reply.keep
         if reply.silent:
             return
         self.send_response(reply.status)
@@ -103,11 +136,17 @@ class Handler(BaseHTTPRequestHandler):
         elif reply.promised is not None:
             length = len(reply.body) if reply.promised == -1 else reply.promised
             self.send_header("Content-Length", str(length))
-        self.send_header("Connection", "close")
+        if not reply.keep:
+            self.send_header("Connection", "close")
         self.end_headers()
         try:
-            self.send_body(reply)
+            with self.ours.answering():
+                self.wfile.flush()
+                if reply.wait:
+                    reply.wait()
+                self.send_body(reply)
         except ConnectionError:
+            self.close_connection = True
             return  # the client had enough
         if reply.reset:
             # Closing with a linger time of zero sends RST instead of FIN.
@@ -126,6 +165,9 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             else:
                 self.wfile.write(piece)
+            self.ours.count(len(piece))
+            if reply.speed:
+                time.sleep(len(piece) / reply.speed)
         if reply.chunked and reply.cut is None:
             self.wfile.write(b"0\r\n\r\n")
 
@@ -140,7 +182,11 @@ def running(tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Itera
     class OurHandler(Handler):
         pass
 
-    with ThreadingHTTPServer((host, 0), OurHandler) as listener:
+    class Listener(ThreadingHTTPServer):
+        # Sixteen connections at once must not wait for each other.
+        request_queue_size = 128
+
+    with Listener((host, 0), OurHandler) as listener:
         listener.daemon_threads = True
         if tls:
             listener.socket = tls.wrap_socket(listener.socket, server_side=True)

@@ -1,43 +1,17 @@
 """Fetches that die, and fetches at the same time: never a base that is not whole."""
 
-import os
 import re
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from launcher.image.format import qemu_img
 from tests.storage.conftest import Images, Volume
 from tests.storage.http_server import Hold, Reply, Server
+from tests.storage.processes import ensuring
 
 # So long that only a hang reaches it.
 PATIENCE = 60
-
-
-@contextmanager
-def ensuring(volume: Volume, url: str) -> Iterator["subprocess.Popen[str]"]:
-    """`ensure()` in a process of its own, killed at the end if it is still there."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.storage.ensure"],
-        env={
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": ":".join(sys.path),
-            "SHARED_DIR": str(volume.path),
-            "IMG_SOURCE": url,
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def test_killed_in_the_middle(volume: Volume, server: Server, images: Images) -> None:

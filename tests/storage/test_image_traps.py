@@ -11,7 +11,6 @@ import pytest
 from launcher.host.errors import ImageRefused, SourceUnavailable
 from launcher.image.format import qcow2
 from launcher.image.format import qemu_img as image_check
-from launcher.image.source import http
 from launcher.image.source.opened import opened
 from tests.storage.conftest import MIB, Images, Volume, qemu_img
 from tests.storage.http_server import Hold, Reply, Server
@@ -55,15 +54,13 @@ def test_a_refusal_does_not_wait_for_the_rest(
     volume: Volume,
     server: Server,
     traps: dict[str, Path],
-    monkeypatch: pytest.MonkeyPatch,
     what: str,
 ) -> None:
-    monkeypatch.setattr(http, "READ_TIMEOUT", 2.0)
     start = traps["backing file"].read_bytes() if "file" in what else b""
     hold = Hold()
     url = server.serve("/disk.qcow2", Reply(start + bytes(8 * MIB), hold=hold))
     try:
-        assert what in refusal(volume, url)
+        assert what in refusal(volume, url, FETCH_STALL_TIMEOUT="2")
     finally:
         hold.go.set()
 

@@ -1,16 +1,29 @@
 """A source, whatever it is, as a stream of bytes."""
 
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from launcher.host.errors import InputMissing, SourceUnavailable
+from launcher.image.source.kept import Files
 from launcher.image.source.stream import CHUNK, Stream
+from launcher.image.source.terms import USUAL, Terms
 
 
-def opened(source: str, setting: str) -> AbstractContextManager[Stream]:
+def opened(
+    source: str,
+    setting: str,
+    terms: Terms = USUAL,
+    *,
+    files: Files | None = None,
+    deadline: float | None = None,
+) -> AbstractContextManager[Stream]:
     """Open a URL or a full path; `setting` is the one to name when that fails.
+
+    :param files: what a download may be kept in, for the next try to go on with.
+    :param deadline: of `time.monotonic()`; by default as far ahead as `terms` say.
 
     :raise InputMissing: when a file is not there or cannot be read, then or while it is read.
     :raise SourceUnavailable: when a server has not, or does not deliver, what was asked for; when
@@ -20,7 +33,9 @@ def opened(source: str, setting: str) -> AbstractContextManager[Stream]:
     if "://" in source:
         from launcher.image.source import http
 
-        return http.opened(source, setting)
+        if deadline is None:
+            deadline = time.monotonic() + terms.patience
+        return http.opened(source, setting, terms, files, deadline)
     return _local(Path(source), setting)
 
 

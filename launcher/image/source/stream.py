@@ -1,9 +1,15 @@
 """What every source is opened as."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 CHUNK = 1 << 20
+ZEROS = bytes(CHUNK)
+
+
+def nothing() -> None:
+    """There is nothing to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,9 +17,15 @@ class Stream:
     """`chunks` come once, about 1 MiB each. `length`: how many bytes were promised, if any were.
 
     `verb`: what happens to them, for people. `mtime_ns`: of the source if that is a file, else 0.
+    `file`: where they are when all have come, None where nobody wrote them anywhere.
+    `stop`: ends a wait for chunks, from another thread. `widen`: says that nothing is done with
+    them that is slower than a network, so that as many connections as there can be are of use.
     """
 
     chunks: Iterator[bytes]
     length: int | None
     verb: str
     mtime_ns: int = 0
+    file: Path | None = None
+    stop: Callable[[], None] = nothing
+    widen: Callable[[], None] = nothing

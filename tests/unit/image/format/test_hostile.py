@@ -79,7 +79,7 @@ def test_an_archive_takes_little_memory() -> None:
     global_header = bytearray(tar(("x", record)))
     global_header[156:157] = tarfile.XGLTYPE
     members = [tar((f"{n}", b"text"))[:1024] for n in range(190)]
-    mtime = bytearray(tar(("x", b"14 mtime=1.5\n")))
+    mtime = bytearray(tar(("x", b"13 mtime=1.5\n")))
     mtime[156:157] = tarfile.XHDTYPE
     body = summed(global_header)[: 512 - (-len(record) // 512) * 512]
     body += b"".join(summed(mtime)[:1024] + member for member in members)
