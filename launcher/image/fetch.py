@@ -16,7 +16,10 @@ from launcher.image.base import Base
 from launcher.image.format import content, policy, qcow2, qemu_img
 from launcher.image.format.content import Kind
 from launcher.image.source.opened import opened
-from launcher.image.store import bases
+from launcher.image.store import bases, lease_files
+from launcher.image.store.following import Clock, once
+from launcher.image.store.holding import Lease
+from launcher.image.store.lease import TERMS, Terms
 from launcher.image.store.record import Address, Origin
 from launcher.image.transfer import Arrival
 from launcher.image.wanted import Wanted, wanted
@@ -34,16 +37,24 @@ def ensure(
     settings: Settings,
     account: Account | None = None,
     tell: Callable[[str], None] = progress.silent,
+    *,
+    terms: Terms = TERMS,
+    boot: str | None = None,
 ) -> Base:
     """The base the settings ask for. There already: no network, a few system calls.
 
+    Of all that ask for one address at the same time, one fetches it and the others follow.
+
     :param account: the user that qemu-img runs as.
     :param tell: is told what is being done, and how far it is.
+    :param terms: what those who share the volume keep to.
+    :param boot: boot id of the kernel that we run under; read from it if not given.
     :raise InputMissing: when there is neither a base nor a source, or no file at the source's path.
     :raise SourceUnavailable: when the server has not, or does not deliver, what was asked for.
     :raise ImageRefused: when what came is not an image, not the right one, or not one to trust; or
         when the base that is there was altered.
     :raise StorageError: when the shared volume is full or fails.
+    :raise Busy: when we fetched, were not seen to live, and another one took over.
     """
     base = bases.find(settings)
     if base is not None:
@@ -54,15 +65,32 @@ def ensure(
             f"IMG_TARGET={want.name!r} names no base in {want.folder}, and IMG_SOURCE is not set",
             hint="set IMG_SOURCE to the image's http(s) address or full path",
         )
+    source = want.source
+
+    def find() -> Base | None:
+        return bases.find(settings) or bases.reuse(want)
+
+    def fetch(lease: Lease) -> Base:
+        def told(doing: str) -> None:
+            lease.tell(doing)
+            tell(doing)
+
+        return _fetch(want, source, account, told, lease)
+
     try:
         bases.reserve(want)
-        return bases.reuse(want) or _fetch(want, want.source, account, tell)
+        boot = lease_files.boot_id() if boot is None else boot
+        return once(want, source, find, fetch, tell, terms=terms, boot=boot, clock=Clock())
     except OSError as err:
         raise space.failure(err, want.folder) from err
 
 
 def _fetch(
-    want: Wanted, address: str, account: Account | None, tell: Callable[[str], None]
+    want: Wanted,
+    address: str,
+    account: Account | None,
+    tell: Callable[[str], None],
+    lease: Lease,
 ) -> Base:
     started = time.monotonic()
     tell(f"fetching {want.shown}")
@@ -81,9 +109,9 @@ def _fetch(
         )
         tell(f"checking {want.shown}")
         if arrival.kind is Kind.RAW:
-            base = _convert(part, want, arrival, origin, account)
+            base = _convert(part, want, arrival, origin, account, lease)
         else:
-            base = _prove(part, want, arrival.written, origin, account)
+            base = _prove(part, want, arrival.written, origin, account, lease)
     logger.info(
         "%s is ready as %s: %s, a disk of %s, after %s",
         want.name,
@@ -96,16 +124,23 @@ def _fetch(
 
 
 def _convert(
-    raw: Path, want: Wanted, arrival: Arrival, origin: Origin, account: Account | None
+    raw: Path,
+    want: Wanted,
+    arrival: Arrival,
+    origin: Origin,
+    account: Account | None,
+    lease: Lease,
 ) -> Base:
     content.check_raw(arrival.size, _last_sector(raw, arrival.size), want.shown)
     with temporary.file(want.folder, want.name) as part:
         logger.info("turning the raw image into qcow2")
         qemu_img.convert(raw, part, arrival.size, want.shown)
-        return _prove(part, want, _digest(part), origin, account)
+        return _prove(part, want, _digest(part), origin, account, lease)
 
 
-def _prove(part: Path, want: Wanted, digest: str, origin: Origin, account: Account | None) -> Base:
+def _prove(
+    part: Path, want: Wanted, digest: str, origin: Origin, account: Account | None, lease: Lease
+) -> Base:
     """Check the qcow2 image at `part`, whose sha256 is `digest`, and put it in place."""
     try:
         header = qcow2.read(part)
@@ -113,6 +148,7 @@ def _prove(part: Path, want: Wanted, digest: str, origin: Origin, account: Accou
         raise ImageRefused(f"{want.shown} is no qcow2 image that can be used: {err}") from err
     policy.judge(header, part.stat().st_size)
     qemu_img.check(part, want.shown, account)
+    lease.check()
     return bases.adopt(part, want, digest=digest, virtual_size=header.virtual_size, origin=origin)
 
 

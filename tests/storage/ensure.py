@@ -1,8 +1,10 @@
 """`python -m tests.storage.ensure`: fetch as the environment says, as a process one can kill.
 
-SIGTERM ends it in an orderly way, as it ends startvm.
+SIGTERM ends it in an orderly way, as it ends startvm. `ENSURE_PATIENCE` shortens the time (seconds)
+until a silent fetch counts as dead, and `ENSURE_BOOT` pretends to be on another machine.
 """
 
+import logging
 import os
 import signal
 import sys
@@ -11,6 +13,7 @@ from types import FrameType
 from launcher.host.container import Container
 from launcher.host.errors import LauncherError
 from launcher.image import fetch
+from launcher.image.store.lease import TERMS
 from launcher.settings.load import Surroundings, load
 
 
@@ -20,9 +23,12 @@ def stop(number: int, frame: FrameType | None) -> None:
 
 def main() -> int:
     signal.signal(signal.SIGTERM, stop)
+    logging.basicConfig(level="INFO", format="%(message)s")
     settings = load(os.environ, Surroundings(Container(hostname="pet-0")))
+    patience = float(os.environ.get("ENSURE_PATIENCE", TERMS.patience))
+    terms = TERMS._replace(beat=min(TERMS.beat, patience / 5), patience=patience)
     try:
-        print(fetch.ensure(settings).path)
+        print(fetch.ensure(settings, terms=terms, boot=os.environ.get("ENSURE_BOOT")).path)
     except LauncherError as err:
         print(err, file=sys.stderr)
         return err.exit_code

@@ -14,6 +14,8 @@ size and time of change compared with the record each time a base is used.
 `find` and `load` are on the way of every start: no network, no hashing, no heavy imports.
 """
 
+import fcntl
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -28,6 +30,8 @@ from launcher.image.store.record import MOST_ORIGINS, Origin, Record
 from launcher.image.wanted import STORED, Wanted, is_foreign, wanted
 from launcher.settings.parse import Checksum
 from launcher.settings.table import Settings
+
+logger = logging.getLogger("startvm")
 
 
 def find(settings: Settings) -> Base | None:
@@ -86,16 +90,25 @@ def reserve(want: Wanted) -> None:
 
 
 def reuse(want: Wanted) -> Base | None:
-    """A base that has the digest asked for, under whatever name; it gets the name asked for too.
+    """A base that has the digest asked for, under whatever name; it gets the name asked for too,
+    if the volume can be written to.
+
+    One that has no record is as good as not there: it is just being put in place, or it is proved
+    when what was fetched again turns out to be the same.
 
     :raise ImageRefused: when it is there but was altered, or the name is another base's own.
     """
     if want.checksum is None or want.checksum.algorithm != "sha256" or not want.checksum.digest:
         return None
+    if record.read(_record_path(want.folder, want.checksum.digest)) is None:
+        return None
     base = load(want.folder, want.checksum.digest)
     if base is not None:
         _check_name(want, base.digest)
-        _give_name(want.folder, want.name, base.digest)
+        try:
+            _give_name(want.folder, want.name, base.digest)
+        except OSError as err:
+            logger.warning("%s cannot be named %s: %s", base.path.name, want.name, err.strerror)
     return base
 
 
@@ -120,17 +133,23 @@ def adopt(part: Path, want: Wanted, *, digest: str, virtual_size: int, origin: O
     finally:
         os.close(fd)
     is_new = _link(part, path)
-    known = None if is_new else record.read(_record_path(want.folder, digest))
-    if known is not None:
-        _unaltered(want.folder, digest, known)
-    else:
-        if not is_new:
-            _prove(path, digest)
-        status = path.stat()
-        known = Record(digest, status.st_size, status.st_mtime_ns, virtual_size, ())
-    others = [each for each in known.origins if each.address != origin.address]
-    known = known._replace(origins=(origin, *others[: MOST_ORIGINS - 1]))
-    _write_record(_record_path(want.folder, digest), known)
+    with _alone(path):
+        known, status = record.read(_record_path(want.folder, digest)), path.stat()
+        if (
+            is_new
+            and known
+            and (known.size, known.mtime_ns) != (status.st_size, status.st_mtime_ns)
+        ):
+            known = None  # of a base that was removed since
+        if known is not None:
+            _unaltered(want.folder, digest, known)
+        else:
+            if not is_new:
+                _prove(path, digest)
+            known = Record(digest, status.st_size, status.st_mtime_ns, virtual_size, ())
+        others = [each for each in known.origins if each.address != origin.address]
+        known = known._replace(origins=(origin, *others[: MOST_ORIGINS - 1]))
+        _write_record(_record_path(want.folder, digest), known)
     _give_name(want.folder, want.name, digest)
     return _base(want.folder, known, origin)
 
@@ -244,6 +263,20 @@ def _link(part: Path, path: Path) -> bool:
             return False
         part.rename(path)
     return True
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Add to the record of the base at `path` while nobody else does: two addresses may turn out
+    to lead to the same bytes at the same time. Where there are no such locks, what the slower one
+    wrote stays, and the other address is fetched once more some day."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def _write_record(path: Path, known: Record) -> None:

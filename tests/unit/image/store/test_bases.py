@@ -161,6 +161,33 @@ def test_a_base_that_is_gone_is_not_there(volume: Volume) -> None:
     assert bases.load(volume.path, DIGEST) is None
 
 
+def test_the_record_of_a_base_that_is_gone_is_replaced(volume: Volume) -> None:
+    base = volume.adopt()
+    base.path.unlink()
+    record = volume.path / RECORD
+    record.write_text(record.read_text().replace('"mtime_ns": 1', '"mtime_ns": 2'))
+    assert volume.adopt() == base
+    assert bases.find(volume.settings()) == base
+
+
+def test_whoever_is_first_with_the_record_is_kept(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two addresses lead to the same bytes, and the second one overtakes the first."""
+    link = os.link
+    elsewhere = {"IMG_SOURCE": "https://example.net/copy.qcow2"}
+
+    def overtaken(old: Path, new: Path) -> None:
+        monkeypatch.setattr(os, "link", link)
+        link(old, new)
+        volume.adopt(**elsewhere)
+
+    monkeypatch.setattr(os, "link", overtaken)
+    base = volume.adopt()
+    assert bases.find(volume.settings()) == base
+    assert bases.find(volume.settings(**elsewhere))
+
+
 def test_something_else_with_the_name_is_left_alone(volume: Volume) -> None:
     place = volume.path / "disk.qcow2"
     place.write_bytes(b"precious")
