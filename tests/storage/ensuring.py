@@ -41,7 +41,7 @@ class Ensuring:
 
 @contextmanager
 def ensuring(
-    folder: Path, source: str | Path, count: int = 1, **environ: str
+    folder: Path, source: str | Path, *, count: int = 1, **environ: str
 ) -> Iterator[list[Ensuring]]:
     """`count` processes that ask for `source` on the shared volume `folder`; killed at the end."""
     logs = folder.with_name(f"{folder.name}-logs")

@@ -26,7 +26,7 @@ def one_that_is_held(
     """A process whose fetch stops in the middle; a second request is answered whole."""
     body, hold = images.qcow2.read_bytes(), Hold()
     url = server.serve("/disk.qcow2", Reply(body, hold=hold), Reply(body))
-    with ensuring(volume.path, url, **environ) as (holder,):
+    with ensuring(volume.path, url, count=1, **environ) as (holder,):
         assert hold.reached.wait(PATIENCE)
         try:
             yield holder, url, hold
@@ -39,7 +39,7 @@ def test_24_at_once_and_the_server_is_asked_once(
 ) -> None:
     hold = Hold()
     url = server.serve("/disk.qcow2", Reply(images.qcow2.read_bytes(), hold=hold))
-    with ensuring(volume.path, url, 24) as all_of_them:
+    with ensuring(volume.path, url, count=24) as all_of_them:
         assert hold.reached.wait(PATIENCE)
         waiting = [each for each in all_of_them if "IMG_CHECKSUM is not set" not in each.log]
         assert len(waiting) == 23, "one of them fetches"
@@ -53,7 +53,7 @@ def test_24_at_once_and_the_server_is_asked_once(
 
 
 def test_24_that_copy_a_file(volume: Volume, images: Images) -> None:
-    with ensuring(volume.path, images.raw, 24) as all_of_them:
+    with ensuring(volume.path, images.raw, count=24) as all_of_them:
         ends = {each.end() for each in all_of_them}
         logs = [each.log for each in all_of_them]
     (end,) = ends
@@ -67,7 +67,7 @@ def test_one_that_is_killed_is_replaced_at_once(
 ) -> None:
     with (
         one_that_is_held(volume, server, images) as (holder, url, _),
-        ensuring(volume.path, url, 3, ENSURE_PATIENCE="3600") as followers,
+        ensuring(volume.path, url, count=3, ENSURE_PATIENCE="3600") as followers,
     ):
         for each in followers:
             each.says("fetches it")
@@ -82,7 +82,7 @@ def test_one_that_is_stopped_leaves_it_to_the_next(
 ) -> None:
     with (
         one_that_is_held(volume, server, images) as (holder, url, _),
-        ensuring(volume.path, url, 2, ENSURE_PATIENCE="3600") as followers,
+        ensuring(volume.path, url, count=2, ENSURE_PATIENCE="3600") as followers,
     ):
         for each in followers:
             each.says("fetches it")
@@ -96,7 +96,7 @@ def test_one_that_is_paused_is_waited_for(volume: Volume, server: Server, images
     """As long as it has its lock: however impatient they are."""
     with (
         one_that_is_held(volume, server, images) as (holder, url, hold),
-        ensuring(volume.path, url, 2, ENSURE_PATIENCE="0.5") as followers,
+        ensuring(volume.path, url, count=2, ENSURE_PATIENCE="0.5") as followers,
     ):
         for each in followers:
             each.says("fetches it")
@@ -175,7 +175,7 @@ def test_a_failure_is_passed_on(
     url = server.serve("/disk.qcow2", Reply(bytes(1 << 18), promised=promised, hold=hold))
     with ensuring(volume.path, url) as (holder,):
         assert hold.reached.wait(PATIENCE)
-        with ensuring(volume.path, url, 3) as followers:
+        with ensuring(volume.path, url, count=3) as followers:
             for each in followers:
                 each.says("fetches it")
             hold.go.set()
@@ -201,7 +201,7 @@ def test_where_there_are_no_locks_time_tells(
         on_fuse = Volume(place)
         with (
             one_that_is_held(on_fuse, server, images, ENSURE_PATIENCE="3") as (holder, url, _),
-            ensuring(place, url, 2, ENSURE_PATIENCE="3") as followers,
+            ensuring(place, url, count=2, ENSURE_PATIENCE="3") as followers,
         ):
             for each in followers:
                 each.says("fetches it")

@@ -109,9 +109,7 @@ def pass_on(claim: Claim, asked: str) -> None:
 class Follower:
     """Watches one lease after the other, and tells what their holders do."""
 
-    def __init__(
-        self, folder: Path, key: str, terms: Terms, tell: Callable[[str], None]
-    ) -> None:
+    def __init__(self, folder: Path, key: str, terms: Terms, tell: Callable[[str], None]) -> None:
         self._folder, self._key, self._terms, self._tell = folder, key, terms, tell
         self._watch = Watch(terms)
         self._watched = 0

@@ -162,7 +162,7 @@ def key(source: str) -> str:
 
 
 def asked(source: str, checksum: Checksum | None, name: str) -> str:
-    """A digest of what is asked for: who asks for the same may take another's failure as its own."""
+    """A digest of what is asked for. Who asks for the same takes another's failure as its own."""
     import hashlib
 
     whole = json.dumps([source, checksum, name])

@@ -44,7 +44,7 @@ def mark(lease: Path) -> Path:
 
 def generations(folder: Path, key: str) -> list[int]:
     """Those that there are, the one in force last."""
-    found = (NAME.fullmatch(each) for each in os.listdir(folder))
+    found = (NAME.fullmatch(each.name) for each in folder.iterdir())
     return sorted(int(match[2]) for match in found if match and match[1] == key)
 
 

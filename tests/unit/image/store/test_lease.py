@@ -43,23 +43,26 @@ def test_half_a_record_is_none() -> None:
     """Each page of a file may be read old or new while it is written."""
     old, new = CLAIM.to_bytes(), CLAIM._replace(beats=4, doing="checking").to_bytes()
     for cut in (0, 1, 20, 100, 300, SIZE - 1):
-        assert Claim.from_bytes(new[:cut] + old[cut:]) in (None, CLAIM, CLAIM._replace(
-            beats=4, doing="checking"
-        ))
+        assert Claim.from_bytes(new[:cut] + old[cut:]) in (
+            None,
+            CLAIM,
+            CLAIM._replace(beats=4, doing="checking"),
+        )
     assert Claim.from_bytes(new[:100] + old[100:]) is None
     for data in (b"", b"\0" * SIZE, b"00000000 {}", b"x", old.replace(b"web-0", b"web-1")):
         assert Claim.from_bytes(data) is None
 
 
-def states(
-    *looks: tuple[float, Claim | None, Lock], here: Kernel = HERE, terms: Terms = TERMS
-) -> list[str]:
+Look = tuple[float, Claim | None, Lock]
+
+
+def states(*looks: Look, here: Kernel = HERE, terms: Terms = TERMS) -> list[str]:
     watch = Watch(terms)
     return [watch.see(claim, lock, here, now) for now, claim, lock in looks]
 
 
 def test_one_that_has_its_lock_lives_however_still_it_is() -> None:
-    looks = [(now * 0.5, CLAIM, "held") for now in range(500)]
+    looks: list[Look] = [(now * 0.5, CLAIM, "held") for now in range(500)]
     assert set(states(*looks)) == {"alive"}
 
 
@@ -80,28 +83,28 @@ def test_one_without_its_lock_is_dead_at_once() -> None:
 def test_where_the_lock_tells_nothing_time_does(
     claim: Claim | None, here: Kernel, lock: Lock
 ) -> None:
-    looks = [(now * 0.5, claim, lock) for now in range(100)]
+    looks: list[Look] = [(now * 0.5, claim, lock) for now in range(100)]
     found = states(*looks, here=here)
     assert found.index("silent") == 60
     assert set(found[:60]) == {"alive"}
 
 
 def test_a_sign_of_life_begins_the_time_anew() -> None:
-    looks = [
+    looks: list[Look] = [
         (now * 0.5, CLAIM._replace(beats=0 if now < 59 else 1), "unknown") for now in range(119)
     ]
     assert set(states(*looks)) == {"alive"}
 
 
 def test_a_torn_record_is_no_sign_of_life() -> None:
-    looks = [(now * 0.5, None if now % 2 else CLAIM, "unknown") for now in range(100)]
+    looks: list[Look] = [(now * 0.5, None if now % 2 else CLAIM, "unknown") for now in range(100)]
     assert states(*looks).index("silent") == 60
 
 
 def test_a_follower_that_slept_says_nothing_of_the_holder() -> None:
     """Nor does a volume that hung for both of them."""
     assert states((0, CLAIM, "unknown"), (3600, CLAIM, "unknown")) == ["alive", "alive"]
-    late = [(now * 600.0, CLAIM, "unknown") for now in range(20)]
+    late: list[Look] = [(now * 600.0, CLAIM, "unknown") for now in range(20)]
     assert states(*late).index("silent") == 15, "two seconds are counted for each"
 
 
