@@ -92,6 +92,24 @@ def once(
         follower.leave()
 
 
+def settled(
+    folder: Path, key: str, *, terms: Terms, boot: str, clock: Clock
+) -> tuple[Seen | None, State | None]:
+    """Look at a lease until it is certain, or patience ends; neither if there is none."""
+    watch = Watch(terms)
+    generation = 0
+    while True:
+        seen = lease_files.look(folder, key, boot)
+        if seen is None:
+            return None, None
+        if seen.generation != generation:
+            watch, generation = Watch(terms), seen.generation
+        state = watch.see(seen.claim, seen.lock, seen.here, clock.now())
+        if state != "alive" or watch.sure:
+            return seen, state
+        clock.sleep(terms.poll)
+
+
 def is_sole(seen: Seen | None, state: State) -> bool:
     """Whether no other fetch of this address can be at work, once the lease `seen` is not."""
     if seen is None:

@@ -120,9 +120,10 @@ class Claim(NamedTuple):
 
 
 class Watch:
-    """What one follower has seen of one lease."""
+    """What one follower has seen of one lease. `sure`: whether "alive" is more than a guess."""
 
     def __init__(self, terms: Terms) -> None:
+        self.sure = False
         self._patience = terms.patience
         # A look that comes late says nothing about the holder: perhaps it was the follower that
         # slept, or the volume that hung for both of them.
@@ -146,7 +147,9 @@ class Watch:
         if counts and lock == "free":
             return "dead"
         mark = (claim.id, claim.beats) if claim else self._last
-        if self._then is None or mark != self._last or (counts and lock == "held"):
+        moved = self._last is not None and mark != self._last
+        self.sure = moved or (counts and lock == "held")
+        if self.sure or self._then is None:
             self._still = 0.0
         else:
             self._still += min(now - self._then, self._longest)
