@@ -49,7 +49,7 @@ def find(settings: Settings) -> Base | None:
     """
     with _failures(settings.shared_dir):
         want = wanted(settings)
-        digest = _named(want.folder / want.name)
+        digest = named(want.folder / want.name)
         known = record.read(record_path(want.folder, digest)) if digest else None
         if digest is None or known is None:
             return None
@@ -188,7 +188,7 @@ def _base(folder: Path, known: Record, origin: Origin) -> Base:
     return Base(path, known.digest, known.size, known.virtual_size, origin.address.shown)
 
 
-def _named(place: Path) -> str | None:
+def named(place: Path) -> str | None:
     """The digest of the base that `place` names."""
     try:
         name = str(place.readlink())
@@ -319,7 +319,7 @@ def _give_name(folder: Path, name: str, digest: str) -> None:
     """Make `name` a link to the base, replacing an older link in one step, and make it last."""
     target = base_path(folder, digest).name
     place = folder / name
-    if name != target and _named(place) != digest:
+    if name != target and named(place) != digest:
         with temporary.file(folder, name) as part:
             part.unlink()
             part.symlink_to(target)

@@ -5,17 +5,21 @@
     sha256-<hex>.qcow2.<random>.pruned    a base that nobody finds for the moment
     sha256-<hex>.json.<random>.pruned     its record
 
-A prune that dies leaves them so, and the next start puts them back. Anybody may do that at any
-time: to a prune that lives it looks like somebody who needs the base.
+A prune that dies leaves them so. A start puts them back once they cannot be those of one that
+lives; should it live all the same, it takes that for somebody who needs the base.
 """
 
 import logging
 import os
 import re
+import time
 from contextlib import suppress
 from pathlib import Path
 
 logger = logging.getLogger("startvm")
+
+# Seconds. A prune hides a base for milliseconds.
+DEAD = 60.0
 
 HIDDEN = re.compile(r"(sha256-[0-9a-f]{64}\.(qcow2|json))\.[0-9a-f]{16}\.pruned")
 
@@ -25,8 +29,11 @@ def draw() -> str:
     return f".{os.urandom(8).hex()}.pruned"
 
 
-def recover(folder: Path) -> None:
-    """Put back what a prune that died has hidden. On the way of every start."""
+def recover(folder: Path, *, dead: float = DEAD) -> None:
+    """Put back what a prune that died has hidden. On the way of every start.
+
+    :param dead: seconds after which it counts as such.
+    """
     try:
         hidden = [each for each in os.scandir(folder) if each.name.endswith(".pruned")]
     except OSError:
@@ -38,6 +45,9 @@ def recover(folder: Path) -> None:
             continue
         aside, path = Path(entry.path), folder / match[1]
         try:
+            # Renaming counts as a change, not of what is in the file.
+            if time.time() - aside.lstat().st_ctime < dead:
+                continue
             if match[2] == "qcow2" or path.with_suffix(".qcow2").exists():
                 logger.info("putting back %s, which was about to be removed", path.name)
                 put_back(aside, path)

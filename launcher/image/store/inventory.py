@@ -2,6 +2,7 @@
 
 import re
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,12 +78,15 @@ def look(folder: Path, terms: Terms, boot: str, clock: Clock) -> Inventory:
     :param terms: how long a fetch elsewhere may be silent before it counts as dead.
     :raise StorageError: when there is no shared volume, or it cannot be read.
     """
+    names = {}
     try:
-        names = {each.name: each.lstat() for each in folder.iterdir()}
+        for each in folder.iterdir():
+            with suppress(FileNotFoundError):
+                names[each.name] = each.lstat()
     except FileNotFoundError as err:
         raise StorageError(
-            f"SHARED_DIR={str(folder)!r} is not there, or changes while it is looked at",
-            hint="it is the shared volume in the container; try again",
+            f"SHARED_DIR={str(folder)!r} is not there",
+            hint="it is where the shared volume is mounted in the container",
         ) from err
     except OSError as err:
         raise StorageError(f"the shared volume {folder} cannot be read: {err.strerror}") from err
@@ -91,9 +95,8 @@ def look(folder: Path, terms: Terms, boot: str, clock: Clock) -> Inventory:
     digests, leftovers = set(), []
     for name, status in sorted(names.items()):
         if stat.S_ISLNK(status.st_mode):
-            target = STORED.fullmatch(str((folder / name).readlink()))
-            if target:
-                links.setdefault(target[1], []).append(name)
+            if digest := bases.named(folder / name):
+                links.setdefault(digest, []).append(name)
             continue
         for pattern in (STORED, RECORD, PETS):
             if match := pattern.fullmatch(name):

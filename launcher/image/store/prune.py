@@ -1,9 +1,10 @@
 """Remove what nobody needs from the shared volume, while others start and fetch.
 
-A base is renamed before it is removed, its record first. Then whether there are references is
-asked once more: whoever wrote one before finds its base again, for it is put back; whoever writes
-one afterwards finds the base gone, and fetches it. What is removed in the end has a name that only
-the one who prunes knows, so that a base which somebody puts in place meanwhile is not meant.
+A base's record is hidden first, and then it is asked once more whether there are references.
+Whoever wrote one before that keeps the base; whoever writes one afterwards finds no record, takes
+the base for gone and fetches it. That may bring it back before we go on, so the base itself is
+renamed before it is removed, and references are looked for a last time. What is removed in the end
+has a name that only we know.
 """
 
 import os
@@ -26,16 +27,14 @@ def base(folder: Path, digest: str) -> bool:
     mark = hiding.draw()
     hidden: list[tuple[Path, Path]] = []
     for path in (bases.record_path(folder, digest), bases.base_path(folder, digest)):
-        if references.read(folder, digest):
-            break
         aside = path.with_name(path.name + mark)
         with suppress(FileNotFoundError):
             path.rename(aside)
             hidden.insert(0, (aside, path))
-    if not _is_free(folder, digest):
-        for aside, path in hidden:
-            hiding.put_back(aside, path)
-        return False
+        if not _is_free(folder, digest):
+            for there, back in hidden:
+                hiding.put_back(there, back)
+            return False
     for aside, _ in hidden:
         aside.unlink(missing_ok=True)
     if bases.base_path(folder, digest).exists():

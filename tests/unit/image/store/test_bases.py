@@ -111,8 +111,10 @@ def test_an_altered_base_is_refused(volume: Volume, how: str) -> None:
     else:
         os.utime(base.path, ns=(then + 10**9, then + 10**9))
         words = "it was changed at 20.*Z, after it was proved at 20"
-    with pytest.raises(ImageRefused, match=words):
+    with pytest.raises(ImageRefused, match=words) as caught:
         bases.load(volume.path, DIGEST)
+    assert "`berth images` tells which pets stand on it" in caught.value.hint
+    assert "`berth images prune --now` removes it, and it is fetched again" in caught.value.hint
     with pytest.raises(ImageRefused, match=words):
         bases.find(volume.settings())
     with pytest.raises(ImageRefused, match=words):
@@ -138,8 +140,10 @@ def test_a_base_without_a_record_is_proved_before_it_is_used(
     (volume.path / RECORD).unlink()
     if text is not None:
         (volume.path / RECORD).write_text(text)
-    with pytest.raises(ImageRefused, match="its record is missing or damaged"):
+    with pytest.raises(ImageRefused, match=r"its record is missing or damaged.*berth images"):
         bases.load(volume.path, DIGEST)
+    asked = {"IMG_SOURCE": URL, "IMG_CHECKSUM": f"sha256:{DIGEST}"}
+    assert bases.reuse(wanted(volume.settings(**asked))) is None
     assert bases.find(volume.settings()) is None, "so it is fetched again"
     assert volume.adopt() == base
     assert bases.find(volume.settings()) == base

@@ -16,14 +16,20 @@ OLD = Stored(DIGEST, 1000, None, (), (), NOW - YOUNG)
 CLAIM = Claim("web-0", "1", Kernel("b", 1), True, True, "", "source")
 
 
-def only(*, young: float = YOUNG, **there: object) -> Step:
-    empty = Inventory(Path("/shared"), (), (), (), ())
-    (step,) = plan(empty._replace(**there), NOW, young=young)
+EMPTY = Inventory(Path("/shared"), (), (), (), ())
+
+
+def only(inventory: Inventory, young: float = YOUNG) -> Step:
+    (step,) = plan(inventory, NOW, young=young)
     return step
 
 
+def base(stored: Stored, young: float = YOUNG) -> Step:
+    return only(EMPTY._replace(bases=(stored,)), young)
+
+
 def test_a_base_that_no_pet_needs_goes() -> None:
-    assert only(bases=(OLD,)) == Step("base", DIGEST, 1000, "no pet stands on it", True)
+    assert base(OLD) == Step("base", DIGEST, 1000, "no pet stands on it", True)
 
 
 @pytest.mark.parametrize(
@@ -36,29 +42,29 @@ def test_a_base_that_no_pet_needs_goes() -> None:
 )
 def test_a_base_that_a_pet_needs_stays(pets: int, why: str) -> None:
     for young in (YOUNG, 0.0):
-        step = only(bases=(OLD._replace(pets=(PET,) * pets),), young=young)
+        step = base(OLD._replace(pets=(PET,) * pets), young)
         assert (step.remove, step.why) == (False, why)
 
 
 def test_a_base_that_has_just_come_stays_unless_told() -> None:
-    base = OLD._replace(changed=NOW - YOUNG + 1)
-    assert only(bases=(base,)) == Step("base", DIGEST, 1000, "it came only 59 min 59 s ago", False)
-    assert only(bases=(base,), young=0.0).remove
+    new = OLD._replace(changed=NOW - YOUNG + 1)
+    assert base(new) == Step("base", DIGEST, 1000, "it came only 59 min 59 s ago", False)
+    assert base(new, 0.0).remove
     ahead = OLD._replace(changed=NOW + 5)
-    assert only(bases=(ahead,)).why == "it came only 0 s ago"
+    assert base(ahead).why == "it came only 0 s ago"
 
 
 def test_a_base_that_is_altered_goes_only_where_no_pet_needs_it() -> None:
     altered = OLD._replace(problem="its sha256 is another")
-    assert only(bases=(altered,)).remove
-    assert not only(bases=(altered._replace(pets=(PET,)),)).remove
+    assert base(altered).remove
+    assert not base(altered._replace(pets=(PET,))).remove
 
 
 def test_what_is_left_of_a_base_that_is_gone() -> None:
-    assert only(bases=(OLD._replace(size=None),)) == Step(
-        "base", DIGEST, 0, "no pet stands on it", True
+    assert base(OLD._replace(size=None)) == Step("base", DIGEST, 0, "no pet stands on it", True)
+    assert only(EMPTY._replace(dangling=("disk.qcow2",))) == Step(
+        "name", "disk.qcow2", 0, "its base is gone", True
     )
-    assert only(dangling=("disk.qcow2",)) == Step("name", "disk.qcow2", 0, "its base is gone", True)
 
 
 @pytest.mark.parametrize(
@@ -76,12 +82,12 @@ def test_what_is_left_of_a_base_that_is_gone() -> None:
 def test_fetches(state: State | None, age: float, remove: bool, why: str) -> None:
     claim = CLAIM if state else None
     fetch = Fetch("key", ("fetch-key.part",), 77, NOW - age, claim, state)
-    assert only(fetches=(fetch,)) == Step("fetch", "key", 77, why, remove)
+    assert only(EMPTY._replace(fetches=(fetch,))) == Step("fetch", "key", 77, why, remove)
 
 
 @pytest.mark.parametrize(("age", "remove"), [(ABANDONED - 1, False), (ABANDONED, True)])
 def test_files_of_nobody(age: float, remove: bool) -> None:
-    step = only(leftovers=(Leftover("disk.abcdefgh.part", 5, NOW - age),))
+    step = only(EMPTY._replace(leftovers=(Leftover("disk.abcdefgh.part", 5, NOW - age),)))
     assert (step.what, step.name, step.remove) == ("file", "disk.abcdefgh.part", remove)
 
 

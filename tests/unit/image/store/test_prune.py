@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,8 +66,8 @@ def test_a_base_that_is_needed_stays(volume: Volume) -> None:
     assert bases.load(volume.path, other)
 
 
-# Renaming the record and the base, removing the folder of references, and the two files.
-STEPS = 5
+# Hiding the record, looking for references, hiding the base, looking again, and removing the two.
+STEPS = 6
 
 
 @pytest.mark.parametrize("at", range(STEPS))
@@ -93,7 +94,7 @@ def test_somebody_who_needs_it_comes_at_any_step(
     assert not (saw and not there)
     assert removed == (not there)
     assert saw == (at == 0), "hidden from the first step on"
-    assert there == (at < 3), "put back if somebody came before its references were looked for"
+    assert there == (at < 4), "put back if somebody came before the last look for references"
     assert not [each for each in volume.names() if each.endswith(".pruned")]
 
 
@@ -110,9 +111,9 @@ def test_a_prune_that_dies_at_any_step(
     with pytest.raises(Killed):
         prune.base(volume.path, base.digest)
     monkeypatch.undo()
-    hiding.recover(volume.path)
+    hiding.recover(volume.path, dead=-1)
     assert not [each for each in volume.names() if each.endswith(".pruned")]
-    if at < 4:
+    if at < 5:
         assert bases.load(volume.path, base.digest) == base
         assert bases.find(volume.settings()) == base
     else:
@@ -128,10 +129,10 @@ def test_somebody_puts_it_back_at_any_step(
 ) -> None:
     """A start cannot know whether the prune that hid it lives."""
     base = volume.adopt()
-    steps_of(monkeypatch, at, lambda: hiding.recover(volume.path))
+    steps_of(monkeypatch, at, lambda: hiding.recover(volume.path, dead=-1))
     prune.base(volume.path, base.digest)
     monkeypatch.undo()
-    hiding.recover(volume.path)
+    hiding.recover(volume.path, dead=-1)
     assert not [each for each in volume.names() if each.endswith(".pruned")]
     found = bases.find(volume.settings())
     assert found == (base if base.path.exists() else None)
@@ -202,10 +203,31 @@ def test_a_name_whose_base_came_back_stays(volume: Volume) -> None:
     assert volume.names() == []
 
 
+def test_what_a_prune_that_may_live_has_hidden_is_left_to_it(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = volume.adopt()
+
+    def dies() -> None:
+        raise Killed
+
+    steps_of(monkeypatch, 3, dies)
+    with pytest.raises(Killed):
+        prune.base(volume.path, base.digest)
+    monkeypatch.undo()
+    before = volume.names()
+    hiding.recover(volume.path)
+    assert volume.names() == before
+    later = time.time() + hiding.DEAD + 5
+    monkeypatch.setattr(time, "time", lambda: later)
+    hiding.recover(volume.path)
+    assert bases.find(volume.settings())
+
+
 def test_what_is_not_ours_is_left_alone(volume: Volume) -> None:
     for name in ("web-0.pruned", "sha256-x.qcow2.0123456789abcdef.pruned", "x.json.pruned"):
         (volume.path / name).touch()
     before = volume.names()
-    hiding.recover(volume.path)
+    hiding.recover(volume.path, dead=-1)
     assert volume.names() == before
-    hiding.recover(volume.path / "nowhere")
+    hiding.recover(volume.path / "nowhere", dead=-1)
