@@ -187,10 +187,11 @@ def test_the_same_bytes_are_one_base_however_they_come(
         server.serve("/disk.qcow2.gz", PACK["gz"](body)),
     ]
     server.serve("/mirror/disk.qcow2", body)
-    paths = {volume.ensure(url).path for url in (*urls, images.qcow2)}
+    sources: list[str | Path] = [*urls, images.qcow2]
+    paths = {volume.ensure(each).path for each in sources}
     assert paths == {volume.path / f"sha256-{images.digest}.qcow2"}
     asked = len(server.requests)
-    assert [volume.ensure(url).path for url in (*urls, images.qcow2)] == [*paths] * 4
+    assert [volume.ensure(each).path for each in sources] == [*paths] * 4
     assert len(server.requests) == asked == 3
     assert volume.names() == sorted(
         [
