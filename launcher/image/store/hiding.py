@@ -63,10 +63,8 @@ def put_back(aside: Path, path: Path) -> None:
         os.link(aside, path, follow_symlinks=False)
     except FileNotFoundError:
         return  # somebody else did
-    except FileExistsError:
-        pass
     except OSError:
-        # No hard links (SMB, FUSE).
+        # There is one; or there are no hard links (SMB, FUSE).
         if not os.path.lexists(path):
             with suppress(FileNotFoundError):
                 aside.rename(path)

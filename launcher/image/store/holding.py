@@ -181,11 +181,8 @@ def _is_next(folder: Path, key: str, generation: int, after: Seen | None, claim:
     Between the look and the making a whole fetch may have come and gone, and a new one begun at
     the first number: ours would then stand above one that lives.
     """
-    found = lease_files.generations(folder, key)
-    if not found or found[-1] != generation:
-        return False
     if after is None:
-        return found == [generation]
+        return lease_files.generations(folder, key) == [generation]
     path = lease_files.path(folder, key, after.generation)
     seen = lease_files.look_at(path, after.generation, claim.kernel.boot)
     return seen is not None and seen.id == after.id

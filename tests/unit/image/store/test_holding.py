@@ -87,6 +87,17 @@ def test_one_that_was_overtaken_is_told_by_whom(folder: Folder) -> None:
             act()
 
 
+def test_one_that_was_overtaken_may_still_have_its_file(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = folder.take()
+    monkeypatch.setattr(holding, "_remove", lambda *_: None)
+    folder.take(folder.look())
+    assert folder.names() == ["fetch-K.lease-1", "fetch-K.lease-2"]
+    with pytest.raises(Busy):
+        first.check()
+
+
 def test_one_that_was_removed_is_no_more(folder: Folder) -> None:
     held = folder.take()
     (folder.path / f"fetch-{KEY}.lease-1").unlink()
