@@ -1,6 +1,7 @@
 """Processes that want one image at the same moment: one fetches, the others follow it."""
 
 import fcntl
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from launcher.host.account import Account
+from launcher.host.errors import Busy
+from launcher.image.format import qemu_img
 from tests.storage.conftest import Images, Volume
 from tests.storage.ensuring import PATIENCE, Ensuring, ensuring
 from tests.storage.fuse import mounted
@@ -140,6 +144,22 @@ def test_one_on_another_machine_that_is_paused_is_replaced_and_gives_way(
         after = {each: (volume.path / each).lstat().st_mtime_ns for each in volume.names()}
     assert {each: before[each] for each in after} == after, "it adopted nothing"
     assert len(server.requests) == 2
+
+
+def test_one_that_is_replaced_during_its_last_check_puts_nothing_in_place(
+    volume: Volume, images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = qemu_img.check
+
+    def overtaken(path: Path, source: str, account: Account | None = None) -> None:
+        check(path, source, account)
+        (lease,) = volume.path.glob("fetch-*.lease-1")
+        shutil.copyfile(lease, lease.with_suffix(".lease-2"))
+
+    monkeypatch.setattr(qemu_img, "check", overtaken)
+    with pytest.raises(Busy, match="was taken over by"):
+        volume.ensure(images.qcow2)
+    assert [each for each in volume.names() if "lease" not in each] == []
 
 
 def test_one_on_another_machine_that_lives_is_waited_for(
