@@ -19,10 +19,10 @@ from launcher.image.progress import size
 from launcher.image.store import hiding, inventory, lease_files, plan, prune, references
 from launcher.image.store.following import Clock
 from launcher.image.store.inventory import Inventory, Stored
-from launcher.image.store.lease import TERMS
+from launcher.image.store.lease import TIMING
 
 # Seconds in which a fetch on another machine shows that it lives. To list it, that is enough.
-GLANCE = TERMS._replace(patience=5.0)
+GLANCE = TIMING._replace(patience=5.0)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="As JSON, for machines.")
 verify = click.option(
@@ -70,7 +70,7 @@ def prune_(dry_run: bool, now: bool, as_json: bool) -> None:
         folder = environment.shared_dir()
         if not dry_run:
             hiding.recover(folder)
-        found = inventory.look(folder, TERMS, lease_files.boot_id(), Clock())
+        found = inventory.look(folder, TIMING, lease_files.boot_id(), Clock())
         steps = plan.plan(found, time.time(), young=0.0 if now else plan.YOUNG)
         done = []
         for each in steps:
@@ -127,7 +127,7 @@ def reported() -> Iterator[None]:
 def removed(folder: Path, step: plan.Step) -> plan.Step:
     """Carry out `step`; what became of it."""
     boot = lease_files.boot_id()
-    if prune.carry_out(folder, step, terms=TERMS, boot=boot, clock=Clock()):
+    if prune.carry_out(folder, step, timing=TIMING, boot=boot, clock=Clock()):
         return step
     return step._replace(remove=False, why="somebody needs it since this moment")
 

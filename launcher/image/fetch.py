@@ -19,7 +19,7 @@ from launcher.image.source.opened import opened
 from launcher.image.store import bases, lease_files
 from launcher.image.store.following import Clock, once
 from launcher.image.store.holding import Lease
-from launcher.image.store.lease import TERMS, Terms
+from launcher.image.store.lease import TIMING, Timing
 from launcher.image.store.record import Address, Origin
 from launcher.image.transfer import Arrival
 from launcher.image.wanted import Wanted, wanted
@@ -38,7 +38,7 @@ def ensure(
     account: Account | None = None,
     tell: Callable[[str], None] = progress.silent,
     *,
-    terms: Terms = TERMS,
+    timing: Timing = TIMING,
     boot: str | None = None,
 ) -> Base:
     """The base the settings ask for. There already: no network, a few system calls.
@@ -47,7 +47,7 @@ def ensure(
 
     :param account: the user that qemu-img runs as.
     :param tell: is told what is being done, and how far it is.
-    :param terms: what those who share the volume keep to.
+    :param timing: what those who share the volume keep to.
     :param boot: boot id of the kernel that we run under; read from it if not given.
     :raise InputMissing: when there is neither a base nor a source, or no file at the source's path.
     :raise SourceUnavailable: when the server has not, or does not deliver, what was asked for.
@@ -80,7 +80,7 @@ def ensure(
     try:
         bases.reserve(want)
         boot = lease_files.boot_id() if boot is None else boot
-        return once(want, source, find, fetch, tell, terms=terms, boot=boot, clock=Clock())
+        return once(want, source, find, fetch, tell, timing=timing, boot=boot, clock=Clock())
     except OSError as err:
         raise space.failure(err, want.folder) from err
 

@@ -13,7 +13,7 @@ from types import FrameType
 from launcher.host.container import Container
 from launcher.host.errors import LauncherError
 from launcher.image import fetch
-from launcher.image.store.lease import TERMS
+from launcher.image.store.lease import TIMING
 from launcher.settings.load import Surroundings, load
 
 
@@ -25,10 +25,10 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     logging.basicConfig(level="INFO", format="%(message)s")
     settings = load(os.environ, Surroundings(Container(hostname="pet-0")))
-    patience = float(os.environ.get("ENSURE_PATIENCE", TERMS.patience))
-    terms = TERMS._replace(beat=min(TERMS.beat, patience / 5), patience=patience)
+    patience = float(os.environ.get("ENSURE_PATIENCE", TIMING.patience))
+    timing = TIMING._replace(beat=min(TIMING.beat, patience / 5), patience=patience)
     try:
-        print(fetch.ensure(settings, terms=terms, boot=os.environ.get("ENSURE_BOOT")).path)
+        print(fetch.ensure(settings, timing=timing, boot=os.environ.get("ENSURE_BOOT")).path)
     except LauncherError as err:
         print(err, file=sys.stderr)
         return err.exit_code

@@ -11,7 +11,7 @@ from launcher.host.errors import ImageRefused, LauncherError, SourceUnavailable
 from launcher.image.base import Base
 from launcher.image.store import holding, lease, lease_files
 from launcher.image.store.holding import Lease
-from launcher.image.store.lease import Claim, Kernel, State, Terms, Watch
+from launcher.image.store.lease import Claim, Kernel, State, Timing, Watch
 from launcher.image.store.lease_files import Seen
 from launcher.image.wanted import Wanted
 from launcher.settings.source import redact
@@ -42,7 +42,7 @@ def once(
     fetch: Callable[[Lease], Base],
     tell: Callable[[str], None],
     *,
-    terms: Terms,
+    timing: Timing,
     boot: str,
     clock: Clock,
 ) -> Base:
@@ -56,7 +56,7 @@ def once(
     """
     key = lease.key(source)
     asked = lease.asked(source, want.checksum, want.name)
-    follower = Follower(want.folder, key, terms, tell)
+    follower = Follower(want.folder, key, timing, tell)
     try:
         while True:
             base = find()
@@ -67,7 +67,7 @@ def once(
             if seen is not None:
                 state = follower.see(seen, clock.now())
                 if state == "alive":
-                    clock.sleep(terms.poll)
+                    clock.sleep(timing.poll)
                     continue
                 if seen.claim and state == "ended" and follower.waited_for(seen):
                     pass_on(seen.claim, asked)
@@ -80,9 +80,9 @@ def once(
                 asked=asked,
                 source=redact(source),
             )
-            held = holding.take(want.folder, key, claim, seen, terms)
+            held = holding.take(want.folder, key, claim, seen, timing)
             if held is None:
-                clock.sleep(terms.poll)
+                clock.sleep(timing.poll)
                 continue
             if seen is not None:
                 follower.say_taken_over(seen, state)
@@ -93,21 +93,21 @@ def once(
 
 
 def settled(
-    folder: Path, key: str, *, terms: Terms, boot: str, clock: Clock
+    folder: Path, key: str, *, timing: Timing, boot: str, clock: Clock
 ) -> tuple[Seen | None, State | None]:
     """Look at a lease until it is certain, or patience ends; neither if there is none."""
-    watch = Watch(terms)
+    watch = Watch(timing)
     generation = 0
     while True:
         seen = lease_files.look(folder, key, boot)
         if seen is None:
             return None, None
         if seen.generation != generation:
-            watch, generation = Watch(terms), seen.generation
+            watch, generation = Watch(timing), seen.generation
         state = watch.see(seen.claim, seen.lock, seen.here, clock.now())
         if state != "alive" or watch.sure:
             return seen, state
-        clock.sleep(terms.poll)
+        clock.sleep(timing.poll)
 
 
 def is_sole(seen: Seen | None, state: State) -> bool:
@@ -127,9 +127,9 @@ def pass_on(claim: Claim, asked: str) -> None:
 class Follower:
     """Watches one lease after the other, and tells what their holders do."""
 
-    def __init__(self, folder: Path, key: str, terms: Terms, tell: Callable[[str], None]) -> None:
-        self._folder, self._key, self._terms, self._tell = folder, key, terms, tell
-        self._watch = Watch(terms)
+    def __init__(self, folder: Path, key: str, timing: Timing, tell: Callable[[str], None]) -> None:
+        self._folder, self._key, self._timing, self._tell = folder, key, timing, tell
+        self._watch = Watch(timing)
         self._watched = 0
         self._waited_for: set[str] = set()
         self._leases: list[Path] = []
@@ -137,7 +137,7 @@ class Follower:
 
     def see(self, seen: Seen, now: float) -> State:
         if self._watched != seen.generation:
-            self._watch, self._watched = Watch(self._terms), seen.generation
+            self._watch, self._watched = Watch(self._timing), seen.generation
         state = self._watch.see(seen.claim, seen.lock, seen.here, now)
         if state == "alive" and seen.claim:
             self._wait_for(seen, seen.claim)
@@ -149,14 +149,16 @@ class Follower:
         return seen.id in self._waited_for
 
     def say_taken_over(self, seen: Seen, state: State) -> None:
+        """Warn of a holder that did not do what we waited for."""
         if state != "ended" or self.waited_for(seen):
             holder = seen.claim.holder if seen.claim else "somebody"
+            patience = f"{self._timing.patience:.0f} s"
             why = {
                 "ended": "stopped fetching it",
                 "dead": "died while it fetched it",
-                "silent": f"fetched it, and shows no sign of life for {self._terms.patience:.0f} s",
+                "silent": f"fetched it, and shows no sign of life for {patience}",
             }
-            logger.warning("%s %s; fetching it here", holder, why.get(state, state))
+            logger.warning("%s %s; fetching it here", holder, why[state])
 
     def leave(self) -> None:
         """Remove our marks of leases that are gone."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from launcher.host.errors import Busy, ImageRefused, LauncherError, SourceUnavailable
 from launcher.image import temporary
 from launcher.image.store import lease_files
-from launcher.image.store.lease import Claim, Kernel, Outcome, Terms
+from launcher.image.store.lease import Claim, Kernel, Outcome, Timing
 from launcher.image.store.lease_files import Seen
 
 logger = logging.getLogger("startvm")
@@ -23,13 +23,13 @@ class Lease:
     """
 
     def __init__(
-        self, folder: Path, key: str, generation: int, fd: int, claim: Claim, terms: Terms
+        self, folder: Path, key: str, generation: int, fd: int, claim: Claim, timing: Timing
     ) -> None:
         self.predecessor: Claim | None = None
         self._folder, self._key, self._generation = folder, key, generation
         self._fd = fd
         self._claim = claim
-        self._terms = terms
+        self._timing = timing
         self._writing = threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
@@ -65,7 +65,7 @@ class Lease:
         successor = seen.claim.holder if seen and seen.claim else "another one"
         raise Busy(
             f"the fetch of {self._claim.source} was taken over by {successor}",
-            hint=f"this one gave no sign of life for {self._terms.patience:.0f} s, as after a "
+            hint=f"this one gave no sign of life for {self._timing.patience:.0f} s, as after a "
             "pause of its node; started again, it follows the other one",
         )
 
@@ -102,7 +102,7 @@ class Lease:
         return seen is not None and seen.id == self._claim.id
 
     def _beat(self) -> None:
-        while not self._over.wait(self._terms.beat):
+        while not self._over.wait(self._timing.beat):
             with suppress(OSError):
                 self._write()
 
@@ -114,7 +114,7 @@ class Lease:
             os.pwrite(self._fd, self._claim.to_bytes(), 0)
 
 
-def take(folder: Path, key: str, claim: Claim, after: Seen | None, terms: Terms) -> Lease | None:
+def take(folder: Path, key: str, claim: Claim, after: Seen | None, timing: Timing) -> Lease | None:
     """Take the lease of `key`; None if somebody else was faster, or things have changed.
 
     :param claim: our record; `kernel` and `locked` are filled in.
@@ -130,7 +130,7 @@ def take(folder: Path, key: str, claim: Claim, after: Seen | None, terms: Terms)
                 return None
             generation = after.generation + 1 if after else 1
             claim = _publish(fd, part, lease_files.path(folder, key, generation), claim)
-            held = Lease(folder, key, generation, fd, claim, terms)
+            held = Lease(folder, key, generation, fd, claim, timing)
             held.predecessor = after.claim if after else None
             if not _is_next(folder, key, generation, after, claim):
                 lease_files.path(folder, key, generation).unlink(missing_ok=True)

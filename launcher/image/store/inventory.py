@@ -9,7 +9,7 @@ from typing import NamedTuple
 from launcher.host.errors import StorageError
 from launcher.image.store import bases, record, references
 from launcher.image.store.following import Clock, settled
-from launcher.image.store.lease import NAME, Claim, State, Terms
+from launcher.image.store.lease import NAME, Claim, State, Timing
 from launcher.image.store.record import Record
 from launcher.image.store.references import Reference
 from launcher.image.wanted import STORED
@@ -72,10 +72,10 @@ class Inventory(NamedTuple):
     dangling: tuple[str, ...]
 
 
-def look(folder: Path, terms: Terms, boot: str, clock: Clock) -> Inventory:
+def look(folder: Path, timing: Timing, boot: str, clock: Clock) -> Inventory:
     """See what is there. Takes as long as it takes to see whether a fetch is at work.
 
-    :param terms: how long a fetch elsewhere may be silent before it counts as dead.
+    :param timing: how long a fetch elsewhere may be silent before it counts as dead.
     :raise StorageError: when there is no shared volume, or it cannot be read.
     """
     names = {}
@@ -107,7 +107,7 @@ def look(folder: Path, terms: Terms, boot: str, clock: Clock) -> Inventory:
             leftovers.append(Leftover(name, _size(status.st_blocks), status.st_mtime))
     fetches = []
     for key, files in keys.items():
-        seen, state = settled(folder, key, terms=terms, boot=boot, clock=clock)
+        seen, state = settled(folder, key, timing=timing, boot=boot, clock=clock)
         fetches.append(
             Fetch(
                 key=key,

@@ -37,7 +37,7 @@ Lock = Literal["held", "free", "unknown"]
 State = Literal["alive", "ended", "dead", "silent"]
 
 
-class Terms(NamedTuple):
+class Timing(NamedTuple):
     """What holder and followers keep to; seconds.
 
     `beat`: between two records of a holder. `patience`: how long its record may stay the same
@@ -49,7 +49,7 @@ class Terms(NamedTuple):
     poll: float = 0.5
 
 
-TERMS = Terms()
+TIMING = Timing()
 
 
 class Kernel(NamedTuple):
@@ -122,12 +122,12 @@ class Claim(NamedTuple):
 class Watch:
     """What one follower has seen of one lease. `sure`: whether "alive" is more than a guess."""
 
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, timing: Timing) -> None:
         self.sure = False
-        self._patience = terms.patience
+        self._patience = timing.patience
         # A look that comes late says nothing about the holder: perhaps it was the follower that
         # slept, or the volume that hung for both of them.
-        self._longest = 4 * terms.poll
+        self._longest = 4 * timing.poll
         self._still = 0.0
         self._then: float | None = None
         self._last: tuple[str, int] | None = None

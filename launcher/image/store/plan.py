@@ -1,6 +1,5 @@
 """What pruning would remove from the shared volume, and what it would keep, each with why. Pure."""
 
-import time
 from typing import Literal, NamedTuple
 
 from launcher.image.progress import duration, size
@@ -85,8 +84,3 @@ def total(steps: tuple[Step, ...]) -> str:
     if others:
         words.append(f"{others} other thing{'' if others == 1 else 's'}")
     return f"{' and '.join(words)}, {size(sum(each.size for each in gone))}"
-
-
-def stamp(seconds: float) -> str:
-    """RFC 3339, UTC."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from launcher.image.store import bases, hiding, holding, references
 from launcher.image.store.following import Clock, settled
-from launcher.image.store.lease import Claim, Kernel, Terms
+from launcher.image.store.lease import Claim, Kernel, Timing
 from launcher.image.store.plan import Step
 
 
@@ -57,10 +57,10 @@ def name(link: Path) -> bool:
     return True
 
 
-def fetch(folder: Path, key: str, *, terms: Terms, boot: str, clock: Clock) -> bool:
+def fetch(folder: Path, key: str, *, timing: Timing, boot: str, clock: Clock) -> bool:
     """Remove what fetches of an address left; False if one is at work. Nobody begins one meanwhile:
     for that long it is ours."""
-    seen, state = settled(folder, key, terms=terms, boot=boot, clock=clock)
+    seen, state = settled(folder, key, timing=timing, boot=boot, clock=clock)
     if state == "alive":
         return False
     claim = Claim(
@@ -73,7 +73,7 @@ def fetch(folder: Path, key: str, *, terms: Terms, boot: str, clock: Clock) -> b
         source=seen.claim.source if seen and seen.claim else "",
         doing="removing what an earlier fetch left",
     )
-    held = holding.take(folder, key, claim, seen, terms)
+    held = holding.take(folder, key, claim, seen, timing)
     if held is None:
         return False
     with holding.holding(held):
@@ -83,7 +83,7 @@ def fetch(folder: Path, key: str, *, terms: Terms, boot: str, clock: Clock) -> b
     return True
 
 
-def carry_out(folder: Path, step: Step, *, terms: Terms, boot: str, clock: Clock) -> bool:
+def carry_out(folder: Path, step: Step, *, timing: Timing, boot: str, clock: Clock) -> bool:
     """Remove what `step` names. False where somebody needs it by now.
 
     :raise OSError: where that is impossible.
@@ -92,7 +92,7 @@ def carry_out(folder: Path, step: Step, *, terms: Terms, boot: str, clock: Clock
         case "base":
             return base(folder, step.name)
         case "fetch":
-            return fetch(folder, step.name, terms=terms, boot=boot, clock=clock)
+            return fetch(folder, step.name, timing=timing, boot=boot, clock=clock)
         case "name":
             return name(folder / step.name)
         case "file":

@@ -11,13 +11,13 @@ from launcher.image.base import Base
 from launcher.image.store import holding, lease, lease_files
 from launcher.image.store.following import Clock, is_sole, once
 from launcher.image.store.holding import Lease
-from launcher.image.store.lease import Claim, Kernel, Outcome, State, Terms
+from launcher.image.store.lease import Claim, Kernel, Outcome, State, Timing
 from launcher.image.store.lease_files import Seen
 from launcher.image.wanted import Wanted
 
 SOURCE = "https://me:secret@example.org/disk.qcow2"
 KEY = lease.key(SOURCE)
-TERMS = Terms(beat=3600, patience=30, poll=0.5)
+TIMING = Timing(beat=3600, patience=30, poll=0.5)
 BOOT = "boot-1"
 
 
@@ -57,7 +57,7 @@ class Stage(Clock):
             lambda: self.found,
             fetch or self.fetch,
             self.told.append,
-            terms=TERMS,
+            timing=TIMING,
             boot=boot,
             clock=self,
         )
@@ -67,7 +67,7 @@ class Stage(Clock):
         asked = lease.asked(SOURCE, None, name)
         claim = Claim("web-0", os.urandom(4).hex(), Kernel(BOOT, 0), False, sole, asked, "shown")
         seen = lease_files.look(self.want.folder, KEY, BOOT)
-        held = holding.take(self.want.folder, KEY, claim, seen, TERMS)
+        held = holding.take(self.want.folder, KEY, claim, seen, TIMING)
         assert held
         held.tell("downloaded a little")
         held._write()  # what its thread does every few seconds
@@ -197,7 +197,7 @@ def test_a_base_that_came_before_the_lease_was_taken(stage: Stage) -> None:
         lambda: next(looks),
         stage.fetch,
         stage.told.append,
-        terms=TERMS,
+        timing=TIMING,
         boot=BOOT,
         clock=stage,
     )

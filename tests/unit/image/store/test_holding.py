@@ -11,13 +11,13 @@ import pytest
 from launcher.host.errors import Busy, ImageRefused, InputMissing, LauncherError, SourceUnavailable
 from launcher.image.store import holding, lease_files
 from launcher.image.store.holding import Lease
-from launcher.image.store.lease import SIZE, Claim, Kernel, Terms
+from launcher.image.store.lease import SIZE, Claim, Kernel, Timing
 from launcher.image.store.lease_files import Seen
 
 KEY = "0" * 32
 BOOT = "boot-1"
 # No thread writes while a test looks.
-TERMS = Terms(beat=3600)
+TIMING = Timing(beat=3600)
 
 
 class Folder:
@@ -39,7 +39,7 @@ class Folder:
     ) -> Lease | None:
         self._drawn += 1
         claim = Claim(holder, str(self._drawn), Kernel(BOOT, 0), False, sole, "asked", "a source")
-        held = holding.take(self.path, KEY, claim, after, TERMS)
+        held = holding.take(self.path, KEY, claim, after, TIMING)
         if held:
             self._stack.callback(held.end, "stopped", "", "")
         return held

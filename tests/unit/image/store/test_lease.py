@@ -3,7 +3,7 @@
 import pytest
 
 from launcher.image.store import lease
-from launcher.image.store.lease import SIZE, Claim, Kernel, Lock, Terms, Watch
+from launcher.image.store.lease import SIZE, Claim, Kernel, Lock, Timing, Watch
 from launcher.settings.parse import Checksum
 
 HERE = Kernel("boot-1", 40)
@@ -18,7 +18,7 @@ CLAIM = Claim(
     beats=3,
     doing="downloaded 1.0 MiB of 2.0 MiB (50 %), 1.0 MiB/s, 1 s left",
 )
-TERMS = Terms(beat=2, patience=30, poll=0.5)
+TIMING = Timing(beat=2, patience=30, poll=0.5)
 
 
 def test_a_record_is_read_as_it_was_written() -> None:
@@ -56,8 +56,8 @@ def test_half_a_record_is_none() -> None:
 Look = tuple[float, Claim | None, Lock]
 
 
-def states(*looks: Look, here: Kernel = HERE, terms: Terms = TERMS) -> list[str]:
-    watch = Watch(terms)
+def states(*looks: Look, here: Kernel = HERE, timing: Timing = TIMING) -> list[str]:
+    watch = Watch(timing)
     return [watch.see(claim, lock, here, now) for now, claim, lock in looks]
 
 
