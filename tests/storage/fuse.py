@@ -58,4 +58,6 @@ def mounted(folder: Path, place: Path, *, locks: bool = True) -> Iterator[Path]:
         yield place
     finally:
         subprocess.run(["umount", "--lazy", place], check=False)
-        process.wait(10)
+        # By itself it would wait for every mount namespace that was made of ours meanwhile.
+        process.kill()
+        process.wait()

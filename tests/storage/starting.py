@@ -75,7 +75,8 @@ def main() -> int:
             references.remove(settings.shared_dir, found.base_digest, found.uuid)
         finally:
             shutil.rmtree(folder)
-        time.sleep(chance.random() / 10)
+        # Long enough that now and then nobody needs the base.
+        time.sleep(chance.random() * 1.5)
     print(started)
     return 0
 

@@ -39,6 +39,7 @@ def running(
                 "PATH": os.environ["PATH"],
                 "PYTHONPATH": ":".join(sys.path),
                 "SHARED_DIR": str(volume.path),
+                "TMPDIR": str(log.parent),
                 **environ,
             },
             stdout=out,
