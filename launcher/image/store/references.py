@@ -116,11 +116,11 @@ def _read(path: Path, digest: str) -> Reference | None:
 
 def _move(part: Path, path: Path) -> None:
     for _ in range(TRIES):
-        with suppress(FileExistsError):
-            path.parent.mkdir()
-            # Pods of other users write here, too, where the volume has a group for that.
-            path.parent.chmod(0o775)
         with suppress(FileNotFoundError):
+            with suppress(FileExistsError):
+                path.parent.mkdir()
+                # Pods of other users write here, too, where the volume has a group for that.
+                path.parent.chmod(0o775)
             part.rename(path)
             return
     raise FileNotFoundError(f"{path.parent} is removed again and again")

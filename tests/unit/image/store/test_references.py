@@ -56,18 +56,19 @@ def test_it_is_removed_with_its_folder(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("before", ["rename", "chmod"])
 def test_a_folder_that_is_removed_meanwhile(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
 ) -> None:
     """By somebody who prunes: that there is no reference is what it makes sure of."""
-    rename = Path.rename
+    real = getattr(Path, before)
 
-    def removed(self: Path, target: Path) -> Path:
-        monkeypatch.setattr(Path, "rename", rename)
-        target.parent.rmdir()
-        return rename(self, target)
+    def removed(self: Path, argument: object) -> object:
+        monkeypatch.setattr(Path, before, real)
+        references.folder(tmp_path, DIGEST).rmdir()
+        return real(self, argument)
 
-    monkeypatch.setattr(Path, "rename", removed)
+    monkeypatch.setattr(Path, before, removed)
     references.write(tmp_path, WEB)
     assert references.read(tmp_path, DIGEST) == (WEB,)
 
