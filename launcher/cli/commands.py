@@ -3,14 +3,13 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import click
 
 from launcher import __version__
+from launcher.cli.failure import explained
+from launcher.cli.images import images
 from launcher.host import log
-from launcher.host.errors import LauncherError
 from launcher.life.probe import QUESTIONS, Question
 
 
@@ -19,16 +18,6 @@ from launcher.life.probe import QUESTIONS, Question
 def commands() -> None:
     """Look at and talk to the VM of this container."""
     log.configure(os.environ.get("LOG_LEVEL", ""), os.environ.get("LOG_FORMAT", ""))
-
-
-@contextmanager
-def explained() -> Iterator[None]:
-    """End with a failure's own exit code, and its words instead of a traceback."""
-    try:
-        yield
-    except LauncherError as err:
-        click.echo(f"berth: {err}", err=True)
-        sys.exit(err.exit_code)
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="As JSON, for machines.")
@@ -106,3 +95,6 @@ def probe(question: Question, agent: bool) -> None:
     from launcher.cli import probe as quick
 
     sys.exit(quick.run([question, *(["--agent"] if agent else [])]))
+
+
+commands.add_command(images)

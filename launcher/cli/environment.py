@@ -28,3 +28,14 @@ def run_dir() -> Path:
     """
     found: Path = load_one(os.environ, "run_dir")
     return found
+
+
+def shared_dir() -> Path:
+    """The shared volume of this container, whatever the other settings are.
+
+    :raise SettingsError: when SHARED_DIR is wrong.
+    """
+    found: Path = load_one(os.environ, "shared_dir")
+    if not os.environ.get("SHARED_DIR", "").strip() and container.mounts_only_image():
+        return Path("/image")
+    return found

@@ -26,6 +26,12 @@ def read(cgroup: Path = Path("/sys/fs/cgroup")) -> Container:
     )
 
 
+def namespace() -> str:
+    """The pod's Kubernetes namespace, as far as a pod knows that by itself; empty if it does not:
+    only with its service account's token mounted."""
+    return _text(Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace"))
+
+
 def _text(path: Path) -> str:
     try:
         return path.read_text().strip()

@@ -7,19 +7,20 @@ leaves nothing that could be mistaken for a base.
 import logging
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from launcher.host.account import Account
 from launcher.host.errors import ImageRefused, InputMissing
 from launcher.image import progress, space, sums, temporary, transfer
 from launcher.image.base import Base
-from launcher.image.format import content, foreign, policy, qcow2, qemu_img
-from launcher.image.format.content import Kind
+from launcher.image.proof import Proof
 from launcher.image.source.anew import anew
 from launcher.image.source.kept import kept
 from launcher.image.source.opened import opened
 from launcher.image.source.terms import Terms
-from launcher.image.store import bases
+from launcher.image.store import bases, lease_files, leftovers
+from launcher.image.store.following import Clock, once
+from launcher.image.store.holding import Lease
+from launcher.image.store.lease import TIMING, Timing
 from launcher.image.store.record import Address, Origin
 from launcher.image.wanted import Wanted, wanted
 from launcher.settings.parse import Checksum
@@ -36,16 +37,24 @@ def ensure(
     settings: Settings,
     account: Account | None = None,
     tell: Callable[[str], None] = progress.silent,
+    *,
+    timing: Timing = TIMING,
+    boot: str | None = None,
 ) -> Base:
     """The base the settings ask for. There already: no network, a few system calls.
 
+    Of all that ask for one address at the same time, one fetches it and the others follow.
+
     :param account: the user that qemu-img runs as.
     :param tell: is told what is being done, and how far it is.
+    :param timing: what those who share the volume keep to.
+    :param boot: boot id of the kernel that we run under; read from it if not given.
     :raise InputMissing: when there is neither a base nor a source, or no file at the source's path.
     :raise SourceUnavailable: when the server has not, or does not deliver, what was asked for.
     :raise ImageRefused: when what came is not an image, not the right one, or not one to trust; or
         when the base that is there was altered.
     :raise StorageError: when the shared volume is full or fails.
+    :raise Busy: when we fetched, were not seen to live, and another one took over.
     """
     base = bases.find(settings)
     if base is not None:
@@ -56,42 +65,58 @@ def ensure(
             f"IMG_TARGET={want.name!r} names no base in {want.folder}, and IMG_SOURCE is not set",
             hint="set IMG_SOURCE to the image's http(s) address or full path",
         )
+    source = want.source
+
+    def find() -> Base | None:
+        return bases.find(settings) or bases.reuse(want)
+
+    def fetch(lease: Lease) -> Base:
+        def told(doing: str) -> None:
+            lease.tell(doing)
+            tell(doing)
+
+        return _fetch(want, source, account, told, lease)
+
     try:
         bases.reserve(want)
-        return bases.reuse(want) or _fetch(want, want.source, account, tell)
+        boot = lease_files.boot_id() if boot is None else boot
+        return once(want, source, find, fetch, tell, timing=timing, boot=boot, clock=Clock())
     except OSError as err:
         raise space.failure(err, want.folder) from err
 
 
 def _fetch(
-    want: Wanted, address: str, account: Account | None, tell: Callable[[str], None]
+    want: Wanted,
+    address: str,
+    account: Account | None,
+    tell: Callable[[str], None],
+    lease: Lease,
 ) -> Base:
     started = time.monotonic()
     tell(f"fetching {want.shown}")
     checksum = _expected(want, address)
     if checksum is None and "://" in address:
         logger.info("IMG_CHECKSUM is not set: %s is taken as it comes", want.shown)
-    with (
-        kept(want.folder, address, continue_in_place=True) as files,
-        temporary.file(want.folder, want.name) as part,
-    ):
-        arrival = transfer.bring(want, address, checksum, part, tell, files)
-        origin = Origin(
-            address=Address.of(address),
-            digests=arrival.arrived,
-            sums=Address.of(checksum.sums_url) if checksum and checksum.sums_url else None,
-            fetched=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            size=arrival.source_size,
-            mtime_ns=arrival.source_mtime_ns,
-        )
-        tell(f"checking {want.shown}")
-        if arrival.kind is Kind.QCOW2:
-            base = _prove(arrival.file, want, arrival.written, origin, account)
-        elif arrival.kind is Kind.RAW:
-            content.check_raw(arrival.size, _last_sector(arrival.file, arrival.size), want.shown)
-            base = _convert(arrival.file, arrival.size, want, origin, account)
-        else:
-            base = _unfold(arrival.file, arrival.kind, want, origin, account)
+    with kept(
+        want.folder,
+        address,
+        continue_in_place=lease.continue_in_place,
+        is_ours=lease.is_in_force,
+    ) as files:
+        if lease.continue_in_place:
+            leftovers.remove(want.folder, files.key, but=(files.data, files.listing))
+        with temporary.file(want.folder, files.stem) as part:
+            arrival = transfer.bring(want, address, checksum, part, tell, files)
+            origin = Origin(
+                address=Address.of(address),
+                digests=arrival.arrived,
+                sums=Address.of(checksum.sums_url) if checksum and checksum.sums_url else None,
+                fetched=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                size=arrival.source_size,
+                mtime_ns=arrival.source_mtime_ns,
+            )
+            tell(f"checking {want.shown}")
+            base = Proof(want, files.stem, origin, account, lease.check).of(arrival)
     logger.info(
         "%s is ready as %s: %s, a disk of %s, after %s",
         want.name,
@@ -101,34 +126,6 @@ def _fetch(
         progress.duration(time.monotonic() - started),
     )
     return base
-
-
-def _unfold(image: Path, kind: Kind, want: Wanted, origin: Origin, account: Account | None) -> Base:
-    with temporary.hidden(want.folder, want.name) as raw:
-        logger.info("taking the disk out of the %s image", kind)
-        size = foreign.unfold(
-            image, kind, raw, most=want.max_size, source=want.shown, account=account
-        )
-        image.unlink()  # its space may be needed
-        return _convert(raw, size, want, origin, account)
-
-
-def _convert(raw: Path, size: int, want: Wanted, origin: Origin, account: Account | None) -> Base:
-    with temporary.file(want.folder, want.name) as part:
-        logger.info("turning the raw image into qcow2")
-        qemu_img.convert(raw, part, size, want.shown)
-        return _prove(part, want, _digest(part), origin, account)
-
-
-def _prove(part: Path, want: Wanted, digest: str, origin: Origin, account: Account | None) -> Base:
-    """Check the qcow2 image at `part`, whose sha256 is `digest`, and put it in place."""
-    try:
-        header = qcow2.read(part)
-    except qcow2.NotQcow2 as err:
-        raise ImageRefused(f"{want.shown} is no qcow2 image that can be used: {err}") from err
-    policy.judge(header, want.max_size, part.stat().st_size)
-    qemu_img.check(part, want.shown, account)
-    return bases.adopt(part, want, digest=digest, virtual_size=header.virtual_size, origin=origin)
 
 
 def _expected(want: Wanted, address: str) -> Checksum | None:
@@ -150,16 +147,3 @@ def _read(url: str, shown: str, terms: Terms) -> bytes:
             if len(data) > MOST_SUMS:
                 raise ImageRefused(f"IMG_CHECKSUM={shown} is too large for a list of checksums")
     return data
-
-
-def _last_sector(path: Path, size: int) -> bytes:
-    with path.open("rb", buffering=0) as file:
-        file.seek(max(0, size - content.SECTOR))
-        return file.read(content.SECTOR)
-
-
-def _digest(path: Path) -> str:
-    import hashlib
-
-    with path.open("rb", buffering=0) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -24,7 +24,8 @@ from launcher.host.errors import RightMissing, StorageError
 from launcher.host.log import step
 from launcher.host.process import Child, spawn
 from launcher.image.base import Base
-from launcher.life import assembly, control, state
+from launcher.image.store import hiding
+from launcher.life import assembly, control, needed, state
 from launcher.life.assembly import Handles, Storage
 from launcher.life.facts import Facts, look
 from launcher.life.outcome import Outcome, outcome
@@ -50,6 +51,7 @@ def start(settings: Settings, arguments: tuple[str, ...]) -> int:
 
     :raise LauncherError: when it cannot be started; nothing that was set up is left.
     """
+    hiding.recover(settings.shared_dir)
     facts = look(settings, arguments)
     unasked = settings.accel == "auto" and facts.accelerator.accelerator == "tcg"
     logger.log(logging.WARNING if unasked else logging.INFO, "running with %s", facts.accelerator)
@@ -91,8 +93,11 @@ def run(facts: Facts, door: socket.socket, stack: ExitStack) -> Outcome:
     settings = facts.settings
     if isinstance(facts.network, UserNetwork):
         ports.check(facts.network.forwards, facts.account)
-    base = facts.pet.base or fetched(facts)
-    with step(logger, "the pet's disk"):
+    shared = settings.shared_dir
+    with (
+        needed.secured(shared, facts.pet, lambda: fetched(facts)) as base,
+        step(logger, "the pet's disk"),
+    ):
         pet.apply(facts.with_base(base), facts.account)
     seed = assembly.drive(facts)
     if seed:
@@ -101,6 +106,7 @@ def run(facts: Facts, door: socket.socket, stack: ExitStack) -> Outcome:
     monitor, child = launch(facts, base, stack)
 
     def prepare() -> "list[Service]":
+        needed.renew(shared, facts.pet, base)
         if seed:
             with step(logger, "the config drive"):
                 iso.write(seed.tree, seed.label, seed.path)

@@ -4,11 +4,8 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-
-from tests.storage.conftest import Volume
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,36 +44,3 @@ def assert_child_dies_with(script: str) -> None:
         assert is_alive(child)
         parent.kill()
         wait_for_end(child)
-
-
-def environment(
-    volume: Volume, url: str, *, part: int = 16 << 20, **environ: str
-) -> dict[str, str]:
-    """What tests.storage.ensure needs. `part`: bytes that are fetched by one request."""
-    return {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": ":".join(sys.path),
-        "SHARED_DIR": str(volume.path),
-        "IMG_SOURCE": url,
-        "TEST_PART": str(part),
-        **environ,
-    }
-
-
-@contextmanager
-def ensuring(
-    volume: Volume, url: str, *, part: int = 16 << 20
-) -> Iterator["subprocess.Popen[str]"]:
-    """`ensure()` in a process of its own, killed at the end if it is still there."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.storage.ensure"],
-        env=environment(volume, url, part=part),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()

@@ -174,3 +174,30 @@ def test_a_name_that_is_taken_is_noticed_before_the_fetch(
         volume.ensure(server.serve("/disk.qcow2", images.qcow2.read_bytes()))
     assert server.requests == []
     assert (volume.path / "disk.qcow2").read_text() == "precious"
+
+
+def test_the_same_bytes_are_one_base_however_they_come(
+    volume: Volume, server: Server, images: Images
+) -> None:
+    """Two addresses, one of them packed, and a file."""
+    body = images.qcow2.read_bytes()
+    urls = [
+        server.serve("/disk.qcow2", body),
+        server.serve("/mirror/disk.qcow2?token=1", body),
+        server.serve("/disk.qcow2.gz", PACK["gz"](body)),
+    ]
+    server.serve("/mirror/disk.qcow2", body)
+    sources: list[str | Path] = [*urls, images.qcow2]
+    paths = {volume.ensure(each).path for each in sources}
+    assert paths == {volume.path / f"sha256-{images.digest}.qcow2"}
+    asked = len(server.requests)
+    assert [volume.ensure(each).path for each in sources] == [*paths] * 4
+    assert len(server.requests) == asked == 3
+    assert volume.names() == sorted(
+        [
+            "disk.qcow2",
+            "disk.qcow2.gz",
+            f"sha256-{images.digest}.json",
+            f"sha256-{images.digest}.qcow2",
+        ]
+    )

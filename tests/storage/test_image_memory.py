@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.storage.conftest import MIB, Volume
+from tests.storage.ensuring import environment
 from tests.storage.http_server import Server
-from tests.storage.processes import ROOT, environment
+from tests.storage.processes import ROOT
 from tests.storage.ranged import Ranged, Times
 
 MOST = 64 * MIB
@@ -44,7 +45,7 @@ def test_a_fetch_takes_little_memory(
     server.replies["/disk"] = Ranged(data, spoil=even)
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
-        env=environment(volume, server.url("/disk")),
+        env=environment(volume.path, server.url("/disk")),
         cwd=ROOT,
         capture_output=True,
         text=True,

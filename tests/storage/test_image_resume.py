@@ -19,13 +19,12 @@ from launcher.host.errors import ImageRefused, SourceUnavailable
 from launcher.image.source import parts, retry
 from launcher.image.source.kept import kept
 from tests.storage.conftest import MIB, Images, Volume, qemu_img
+from tests.storage.ensuring import PATIENCE, ensuring
 from tests.storage.http_server import Hold, Reply, Server
 from tests.storage.outcomes import disk
-from tests.storage.processes import ensuring
 from tests.storage.ranged import Ranged, Times
 
 PART = 128 << 10
-PATIENCE = 60
 
 
 @pytest.fixture(autouse=True)
@@ -197,7 +196,7 @@ def test_another_fetcher_may_still_write(
 ) -> None:
     """What it did is copied. Whatever it does from then on is nothing to us."""
     url = server.url("/disk.qcow2")
-    with kept(volume.path, url, continue_in_place=False) as files:
+    with kept(volume.path, url, continue_in_place=False, is_ours=lambda: True) as files:
         listing = files.read()
         assert listing is not None
         with files.data.open("r+b") as theirs:
@@ -222,7 +221,8 @@ def test_stopped_by_a_signal(volume: Volume, server: Server, body: bytes) -> Non
     ranged = Ranged(body, spoil=spoil)
     server.replies["/disk.qcow2"] = ranged
     url = server.url("/disk.qcow2")
-    with ensuring(volume, url, part=PART) as process:
+    with ensuring(volume.path, url, ENSURE_PART=str(PART)) as (one,):
+        process = one.process
         assert hold.reached.wait(PATIENCE)
         started = time.monotonic()
         process.terminate()
@@ -246,14 +246,14 @@ def test_what_came_is_listed_while_the_rest_comes(
         99, lambda reply: replace(reply, hold=hold), lambda first, end: first >= last * PART
     )
     server.replies["/disk.qcow2"] = Ranged(body, spoil=spoil)
-    with ensuring(volume, server.url("/disk.qcow2"), part=PART) as process:
+    with ensuring(volume.path, server.url("/disk.qcow2"), ENSURE_PART=str(PART)) as (one,):
         assert hold.reached.wait(PATIENCE)
         deadline = time.monotonic() + PATIENCE
         while f"[0, {last - 1}]" not in listed(volume):
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        process.kill()
-        process.wait()
+        one.process.kill()
+        one.process.wait()
     hold.go.set()
 
 
@@ -281,7 +281,8 @@ def test_killed_again_and_again(
     url = server.url("/disk")
     while True:
         ranged.asked.clear()
-        with ensuring(volume, url, part=parts.PART) as process:
+        with ensuring(volume.path, url, ENSURE_PART=str(parts.PART)) as (one,):
+            process = one.process
             try:
                 process.wait(lot.uniform(0.8, 2.4))
             except subprocess.TimeoutExpired:
@@ -290,7 +291,7 @@ def test_killed_again_and_again(
                 kills += 1
                 assert kills < 40
             else:
-                assert process.returncode == 0, process.communicate()
+                assert process.returncode == 0, one.log
                 break
     base = volume.ensure(url)
     assert disk(base.path) == raw

@@ -9,7 +9,7 @@
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -18,26 +18,34 @@ from launcher.host.errors import ImageRefused
 from launcher.image.source import parts
 from launcher.image.source.parts import Board, Listing
 from launcher.image.source.ranges import Pinned
+from launcher.image.store.lease import key
 from launcher.image.store.record import Address
-
-KEY_DIGITS = 32
 
 
 class Files(NamedTuple):
-    """`data` and `listing` as above; `address`: of what. All of it belongs to one process.
+    """`data` and `listing` as above; `key` and `address`: of what. One process has all of it.
 
     `is_in_place`: nobody else can still write to the data. Else a fetcher that was thought to be
     dead might, so what it did is copied first.
     """
 
-    data: Path
-    listing: Path
+    folder: Path
+    key: str
     address: Address
     is_in_place: bool
 
     @property
-    def folder(self) -> Path:
-        return self.data.parent
+    def stem(self) -> str:
+        """What the names of all files of this download begin with."""
+        return f"fetch-{self.key}"
+
+    @property
+    def data(self) -> Path:
+        return self.folder / f"{self.stem}.part"
+
+    @property
+    def listing(self) -> Path:
+        return self.folder / f"{self.stem}.json"
 
     def read(self) -> Listing | None:
         """The list, if it is of this address and of the data that are there."""
@@ -115,27 +123,21 @@ class Files(NamedTuple):
 
 
 @contextmanager
-def kept(folder: Path, source: str, *, continue_in_place: bool) -> Iterator[Files]:
+def kept(
+    folder: Path, source: str, *, continue_in_place: bool, is_ours: Callable[[], bool]
+) -> Iterator[Files]:
     """The files of the download of `source` in `folder`. They need not be there.
 
     At the end they are gone: used, or of no use. After a failure they stay, if there is a list.
 
     :param continue_in_place: see `Files.is_in_place`.
+    :param is_ours: whether nobody took over, whose files they would be by now.
     """
-    import hashlib
-
-    digest = hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()
-    stem = folder / f"fetch-{digest[:KEY_DIGITS]}"
-    files = Files(
-        stem.with_suffix(".part"), stem.with_suffix(".json"), Address.of(source), continue_in_place
-    )
+    files = Files(folder, key(source), Address.of(source), continue_in_place)
     try:
         yield files
-    except ImageRefused:
-        files.discard()
-        raise
-    except BaseException:
-        if not files.listing.exists():
+    except BaseException as err:
+        if is_ours() and (isinstance(err, ImageRefused) or not files.listing.exists()):
             files.discard()
         raise
     files.discard()

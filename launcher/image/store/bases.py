@@ -5,7 +5,9 @@
     sha256-<hex>.qcow2   a base: 0444, never written to again, never replaced
     sha256-<hex>.json    its record
     <IMG_TARGET>         a symbolic link to a base; people's name for it
+    sha256-<hex>.pets/   which pets stand on it: see `references`
     *.part               a fetch under way; never read by anybody else
+    fetch-<key>.*        who fetches what: see `lease`
 
 An overlay stores its base's path. If other bytes ever came to be at that path, every pet on it
 would be corrupted with nobody noticing, `qemu-img check` included; hence names by content, and
@@ -14,6 +16,8 @@ size and time of change compared with the record each time a base is used.
 `find` and `load` are on the way of every start: no network, no hashing, no heavy imports.
 """
 
+import fcntl
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -29,6 +33,10 @@ from launcher.image.wanted import STORED, Wanted, is_foreign, wanted
 from launcher.settings.parse import Checksum
 from launcher.settings.table import Settings
 
+logger = logging.getLogger("startvm")
+
+TRIES = 10
+
 
 def find(settings: Settings) -> Base | None:
     """The base the settings ask for, if it is there: right name, right source, right checksum.
@@ -41,8 +49,8 @@ def find(settings: Settings) -> Base | None:
     """
     with _failures(settings.shared_dir):
         want = wanted(settings)
-        digest = _named(want.folder / want.name)
-        known = record.read(_record_path(want.folder, digest)) if digest else None
+        digest = named(want.folder / want.name)
+        known = record.read(record_path(want.folder, digest)) if digest else None
         if digest is None or known is None:
             return None
         origins = [each for each in known.origins if _fits(each, want.source, want.checksum)]
@@ -58,12 +66,20 @@ def load(shared_dir: Path, digest: str) -> Base | None:
     :raise StorageError: when the shared volume cannot be read.
     """
     with _failures(shared_dir):
-        known = record.read(_record_path(shared_dir, digest))
+        known = record.read(record_path(shared_dir, digest))
+        if known is None:
+            if not base_path(shared_dir, digest).exists():
+                return None
+            raise _refused(base_path(shared_dir, digest), "its record is missing or damaged")
         if not _unaltered(shared_dir, digest, known):
             return None
-        if known is None:
-            raise _refused(_path(shared_dir, digest), "its record is missing or damaged")
         return _base(shared_dir, known, known.origins[0])
+
+
+def is_there(shared_dir: Path, digest: str) -> bool:
+    """Whether the base and its record are both there, and nothing more than that."""
+    known = record.read(record_path(shared_dir, digest))
+    return known is not None and base_path(shared_dir, digest).exists()
 
 
 def reserve(want: Wanted) -> None:
@@ -86,16 +102,25 @@ def reserve(want: Wanted) -> None:
 
 
 def reuse(want: Wanted) -> Base | None:
-    """A base that has the digest asked for, under whatever name; it gets the name asked for too.
+    """A base that has the digest asked for, under whatever name; it gets the name asked for too,
+    if the volume can be written to.
+
+    One that has no record is as good as not there: it is just being put in place, or it is proved
+    when what was fetched again turns out to be the same.
 
     :raise ImageRefused: when it is there but was altered, or the name is another base's own.
     """
     if want.checksum is None or want.checksum.algorithm != "sha256" or not want.checksum.digest:
         return None
+    if record.read(record_path(want.folder, want.checksum.digest)) is None:
+        return None
     base = load(want.folder, want.checksum.digest)
     if base is not None:
         _check_name(want, base.digest)
-        _give_name(want.folder, want.name, base.digest)
+        try:
+            _give_name(want.folder, want.name, base.digest)
+        except OSError as err:
+            logger.warning("%s cannot be named %s: %s", base.path.name, want.name, err.strerror)
     return base
 
 
@@ -108,7 +133,7 @@ def adopt(part: Path, want: Wanted, *, digest: str, virtual_size: int, origin: O
     :raise ImageRefused: when what is there already is not what it should be.
     """
     _check_name(want, digest)
-    path = _path(want.folder, digest)
+    path = base_path(want.folder, digest)
     fd = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fchmod(fd, 0o444)
@@ -119,36 +144,51 @@ def adopt(part: Path, want: Wanted, *, digest: str, virtual_size: int, origin: O
         os.fsync(fd)
     finally:
         os.close(fd)
+    for _ in range(TRIES):
+        # It may be gone again at once, where somebody removes bases that no pet needs yet.
+        with suppress(FileNotFoundError):
+            known = _recorded(part, path, digest, virtual_size, origin)
+            _give_name(want.folder, want.name, digest)
+            return _base(want.folder, known, origin)
+    raise StorageError(f"{path} is removed again and again")
+
+
+def _recorded(part: Path, path: Path, digest: str, virtual_size: int, origin: Origin) -> Record:
+    """Give the file at `part` its name, unless there is one of that name, and write the record."""
     is_new = _link(part, path)
-    known = None if is_new else record.read(_record_path(want.folder, digest))
-    if known is not None:
-        _unaltered(want.folder, digest, known)
-    else:
-        if not is_new:
-            _prove(path, digest)
-        status = path.stat()
-        known = Record(digest, status.st_size, status.st_mtime_ns, virtual_size, ())
-    others = [each for each in known.origins if each.address != origin.address]
-    known = known._replace(origins=(origin, *others[: MOST_ORIGINS - 1]))
-    _write_record(_record_path(want.folder, digest), known)
-    _give_name(want.folder, want.name, digest)
-    return _base(want.folder, known, origin)
+    with _alone(path):
+        place = record_path(path.parent, digest)
+        known, status = record.read(place), path.stat()
+        if is_new and known and difference(status, digest, known):
+            known = None  # of a base that was removed since
+        if known is not None:
+            _unaltered(path.parent, digest, known)
+        else:
+            if not is_new:
+                _prove(path, digest)
+            known = Record(digest, status.st_size, status.st_mtime_ns, virtual_size, ())
+        others = [each for each in known.origins if each.address != origin.address]
+        known = known._replace(origins=(origin, *others[: MOST_ORIGINS - 1]))
+        _write_record(place, known)
+    return known
 
 
-def _path(folder: Path, digest: str) -> Path:
+def base_path(folder: Path, digest: str) -> Path:
+    """Where the base whose sha256 is `digest` is."""
     return folder / f"sha256-{digest}.qcow2"
 
 
-def _record_path(folder: Path, digest: str) -> Path:
+def record_path(folder: Path, digest: str) -> Path:
+    """Where its record is."""
     return folder / f"sha256-{digest}.json"
 
 
 def _base(folder: Path, known: Record, origin: Origin) -> Base:
-    path = _path(folder, known.digest)
+    path = base_path(folder, known.digest)
     return Base(path, known.digest, known.size, known.virtual_size, origin.address.shown)
 
 
-def _named(place: Path) -> str | None:
+def named(place: Path) -> str | None:
     """The digest of the base that `place` names."""
     try:
         name = str(place.readlink())
@@ -178,18 +218,10 @@ def _fits(origin: Origin, source: str | None, checksum: Checksum | None) -> bool
     return (status.st_size, status.st_mtime_ns) == (origin.size, origin.mtime_ns)
 
 
-def _unaltered(folder: Path, digest: str, known: Record | None) -> bool:
-    """False if the base is not there; True if it is what its record says, as far as a glance tells.
-
-    :raise ImageRefused: when it differs from its record.
-    """
-    path = _path(folder, digest)
-    try:
-        status = path.lstat()
-    except FileNotFoundError:
-        return False
+def difference(status: os.stat_result, digest: str, known: Record | None) -> str:
+    """What is different in a base from its record, as far as a glance tells; empty if nothing."""
     if known is None:
-        return True
+        return "its record is missing or damaged"
     differences = []
     if known.digest != digest:
         differences.append(f"its record is of another base, sha256 {known.digest}")
@@ -198,16 +230,29 @@ def _unaltered(folder: Path, digest: str, known: Record | None) -> bool:
     if status.st_mtime_ns != known.mtime_ns:
         then, now = (_time(ns) for ns in (known.mtime_ns, status.st_mtime_ns))
         differences.append(f"it was changed at {now}, after it was proved at {then}")
-    if differences:
-        raise _refused(path, " and ".join(differences))
+    return " and ".join(differences)
+
+
+def _unaltered(folder: Path, digest: str, known: Record) -> bool:
+    """False if the base is not there; True if it is what its record says.
+
+    :raise ImageRefused: when it differs from its record.
+    """
+    place = base_path(folder, digest)
+    try:
+        status = place.lstat()
+    except FileNotFoundError:
+        return False
+    if why := difference(status, digest, known):
+        raise _refused(place, why)
     return True
 
 
 def _refused(path: Path, why: str) -> ImageRefused:
     return ImageRefused(
         f"the base {path} is not what it was: {why}",
-        hint="pets on it may be damaged; if none needs it, remove it and its .json, and it is "
-        "fetched again",
+        hint="`berth images` tells which pets stand on it: they may be damaged. Where none does, "
+        "`berth images prune --now` removes it, and it is fetched again",
     )
 
 
@@ -246,6 +291,20 @@ def _link(part: Path, path: Path) -> bool:
     return True
 
 
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Add to the record of the base at `path` while nobody else does: two addresses may turn out
+    to lead to the same bytes at the same time. Where there are no such locks, what the slower one
+    wrote stays, and the other address is fetched once more some day."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
 def _write_record(path: Path, known: Record) -> None:
     with temporary.file(path.parent, path.name) as part:
         with part.open("w", encoding="utf-8") as file:
@@ -258,9 +317,9 @@ def _write_record(path: Path, known: Record) -> None:
 
 def _give_name(folder: Path, name: str, digest: str) -> None:
     """Make `name` a link to the base, replacing an older link in one step, and make it last."""
-    target = _path(folder, digest).name
+    target = base_path(folder, digest).name
     place = folder / name
-    if name != target and _named(place) != digest:
+    if name != target and named(place) != digest:
         with temporary.file(folder, name) as part:
             part.unlink()
             part.symlink_to(target)

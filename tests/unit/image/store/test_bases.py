@@ -111,8 +111,10 @@ def test_an_altered_base_is_refused(volume: Volume, how: str) -> None:
     else:
         os.utime(base.path, ns=(then + 10**9, then + 10**9))
         words = "it was changed at 20.*Z, after it was proved at 20"
-    with pytest.raises(ImageRefused, match=words):
+    with pytest.raises(ImageRefused, match=words) as caught:
         bases.load(volume.path, DIGEST)
+    assert "`berth images` tells which pets stand on it" in caught.value.hint
+    assert "`berth images prune --now` removes it, and it is fetched again" in caught.value.hint
     with pytest.raises(ImageRefused, match=words):
         bases.find(volume.settings())
     with pytest.raises(ImageRefused, match=words):
@@ -138,8 +140,10 @@ def test_a_base_without_a_record_is_proved_before_it_is_used(
     (volume.path / RECORD).unlink()
     if text is not None:
         (volume.path / RECORD).write_text(text)
-    with pytest.raises(ImageRefused, match="its record is missing or damaged"):
+    with pytest.raises(ImageRefused, match=r"its record is missing or damaged.*berth images"):
         bases.load(volume.path, DIGEST)
+    asked = {"IMG_SOURCE": URL, "IMG_CHECKSUM": f"sha256:{DIGEST}"}
+    assert bases.reuse(wanted(volume.settings(**asked))) is None
     assert bases.find(volume.settings()) is None, "so it is fetched again"
     assert volume.adopt() == base
     assert bases.find(volume.settings()) == base
@@ -159,6 +163,33 @@ def test_a_base_that_is_gone_is_not_there(volume: Volume) -> None:
     base.path.unlink()
     assert bases.find(volume.settings()) is None
     assert bases.load(volume.path, DIGEST) is None
+
+
+def test_the_record_of_a_base_that_is_gone_is_replaced(volume: Volume) -> None:
+    base = volume.adopt()
+    base.path.unlink()
+    record = volume.path / RECORD
+    record.write_text(record.read_text().replace('"mtime_ns": 1', '"mtime_ns": 2'))
+    assert volume.adopt() == base
+    assert bases.find(volume.settings()) == base
+
+
+def test_whoever_is_first_with_the_record_is_kept(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two addresses lead to the same bytes, and the second one overtakes the first."""
+    link = os.link
+    elsewhere = {"IMG_SOURCE": "https://example.net/copy.qcow2"}
+
+    def overtaken(old: Path, new: Path) -> None:
+        monkeypatch.setattr(os, "link", link)
+        link(old, new)
+        volume.adopt(**elsewhere)
+
+    monkeypatch.setattr(os, "link", overtaken)
+    base = volume.adopt()
+    assert bases.find(volume.settings()) == base
+    assert bases.find(volume.settings(**elsewhere))
 
 
 def test_something_else_with_the_name_is_left_alone(volume: Volume) -> None:

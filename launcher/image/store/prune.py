@@ -1,0 +1,109 @@
+"""Remove what nobody needs from the shared volume, while others start and fetch.
+
+A base's record is hidden first, and then it is asked once more whether there are references.
+Whoever wrote one before that keeps the base; whoever writes one afterwards finds no record, takes
+the base for gone and fetches it. That may bring it back before we go on, so the base itself is
+renamed before it is removed, and references are looked for a last time. What is removed in the end
+has a name that only we know.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from launcher.image.store import bases, hiding, holding, leftovers, references
+from launcher.image.store.following import Clock, settled
+from launcher.image.store.lease import Claim, Kernel, Timing
+from launcher.image.store.plan import Step
+
+
+def base(folder: Path, digest: str) -> bool:
+    """Remove a base, its record and its names. False where somebody needs it: then it is there.
+
+    :raise OSError: where that is impossible.
+    """
+    if references.read(folder, digest):
+        return False
+    mark = hiding.draw()
+    hidden: list[tuple[Path, Path]] = []
+    for path in (bases.record_path(folder, digest), bases.base_path(folder, digest)):
+        aside = path.with_name(path.name + mark)
+        with suppress(FileNotFoundError):
+            path.rename(aside)
+            hidden.insert(0, (aside, path))
+        if not _is_free(folder, digest):
+            for there, back in hidden:
+                hiding.put_back(there, back)
+            return False
+    for aside, _ in hidden:
+        aside.unlink(missing_ok=True)
+    if bases.base_path(folder, digest).exists():
+        return False
+    for each in folder.iterdir():
+        if each.is_symlink() and str(each.readlink()) == bases.base_path(folder, digest).name:
+            name(each)
+    return True
+
+
+def name(link: Path) -> bool:
+    """Remove a name whose base is gone; False if it has one by now."""
+    aside = link.with_name(f"{link.name[:200]}.{os.urandom(8).hex()}.part")
+    with suppress(FileNotFoundError):
+        link.rename(aside)
+        if aside.exists():
+            hiding.put_back(aside, link)
+            return False
+        aside.unlink(missing_ok=True)
+    return True
+
+
+def fetch(folder: Path, key: str, *, timing: Timing, boot: str, clock: Clock) -> bool:
+    """Remove what fetches of an address left; False if one is at work. Nobody begins one meanwhile:
+    for that long it is ours."""
+    seen, state = settled(folder, key, timing=timing, boot=boot, clock=clock)
+    if state == "alive":
+        return False
+    claim = Claim(
+        holder=os.uname().nodename,
+        id=os.urandom(16).hex(),
+        kernel=Kernel(boot, 0),
+        locked=False,
+        sole=True,
+        asked="",
+        source=seen.claim.source if seen and seen.claim else "",
+        doing="removing what an earlier fetch left",
+    )
+    held = holding.take(folder, key, claim, seen, timing)
+    if held is None:
+        return False
+    with holding.holding(held):
+        leftovers.remove(folder, key)
+    return True
+
+
+def carry_out(folder: Path, step: Step, *, timing: Timing, boot: str, clock: Clock) -> bool:
+    """Remove what `step` names. False where somebody needs it by now.
+
+    :raise OSError: where that is impossible.
+    """
+    match step.what:
+        case "base":
+            return base(folder, step.name)
+        case "fetch":
+            return fetch(folder, step.name, timing=timing, boot=boot, clock=clock)
+        case "name":
+            return name(folder / step.name)
+        case "file":
+            leftovers.unlink(folder / step.name)
+            return True
+
+
+def _is_free(folder: Path, digest: str) -> bool:
+    """Whether no reference is there, at one single moment."""
+    try:
+        references.folder(folder, digest).rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True

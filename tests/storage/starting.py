@@ -1,0 +1,85 @@
+"""`python -m tests.storage.starting SECONDS`: pods that start one after the other.
+
+What life.start does around a pet and its base, without the VM. qemu-img makes the pets; each is
+deleted after a while. It ends with 1 as soon as one of them has no base.
+"""
+
+import logging
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from launcher.disk import pet
+from launcher.disk.place import Place
+from launcher.disk.plan import plan
+from launcher.host.container import Container
+from launcher.image import fetch
+from launcher.image.format import qcow2
+from launcher.image.store import bases, hiding, references
+from launcher.life import needed
+from launcher.settings.load import Surroundings, load
+from launcher.settings.table import Settings
+
+
+def start(settings: Settings) -> None:
+    """Make a pet, or start the one that is there.
+
+    :raise AssertionError: when it stands on nothing.
+    """
+    shared = settings.shared_dir
+    hiding.recover(shared)
+    found = pet.find(Place(settings.pet_dir, settings.vm_name))
+    if found.record:
+        base = bases.load(shared, found.record.base_digest)
+        assert base, "the pet is there, and its base is not"
+    else:
+        base = bases.find(settings)
+    planned = plan(settings, found, base)
+    with needed.secured(shared, planned, lambda: fetch.ensure(settings)) as base:
+        pet.apply(plan(settings, found, base, draw=lambda: planned.uuid))
+    stands(settings, shared)
+    needed.renew(shared, planned, base)
+
+
+def stands(settings: Settings, shared: Path) -> None:
+    found = pet.find(Place(settings.pet_dir, settings.vm_name))
+    assert found.record
+    base = bases.load(shared, found.record.base_digest)
+    assert base, "its base is gone"
+    assert qcow2.read(base.path).virtual_size == base.virtual_size
+
+
+def main() -> int:
+    logging.basicConfig(level="INFO", format="%(message)s")
+    until = time.monotonic() + float(sys.argv[1])
+    chance = random.Random(os.getpid())
+    started = 0
+    while time.monotonic() < until:
+        folder = tempfile.mkdtemp(prefix="berth-pet-")
+        try:
+            settings = load(
+                {**os.environ, "PET_DIR": folder}, Surroundings(Container(hostname="web-0"))
+            )
+            for _ in range(chance.randrange(1, 4)):
+                start(settings)
+                started += 1
+                time.sleep(chance.random() / 10)
+                stands(settings, settings.shared_dir)
+            found = pet.find(Place(settings.pet_dir, settings.vm_name)).record
+            assert found
+            # Its owner deletes the pet, and says so.
+            references.remove(settings.shared_dir, found.base_digest, found.uuid)
+        finally:
+            shutil.rmtree(folder)
+        # Long enough that now and then nobody needs the base.
+        time.sleep(chance.random() * 1.5)
+    print(started)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

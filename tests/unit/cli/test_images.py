@@ -1,0 +1,192 @@
+"""`berth images`, on a temporary folder."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from launcher.cli.commands import commands
+from launcher.image.store import lease_files, references
+from launcher.image.store.plan import YOUNG
+from launcher.image.store.references import Reference
+from tests.conftest import Golden
+from tests.unit.image.conftest import Volume
+
+WEB = Reference(
+    "",
+    "6b1e8d1c-2f5e-4b8e-9d55-5b8f0a5b7f11",
+    "web-0",
+    "node-1",
+    "shop",
+    "2026-11-20T20:00:00Z",
+    "2026-11-21T20:00:00Z",
+)
+OTHER_UUID = "6b1e8d1c-2f5e-4b8e-9d55-5b8f0a5b7f22"
+
+
+@pytest.fixture
+def volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Volume:
+    monkeypatch.setattr(lease_files, "boot_id", lambda: "boot-1")
+    path = tmp_path / "shared"
+    path.mkdir()
+    return Volume(path)
+
+
+def images(volume: Volume, *arguments: str) -> Result:
+    return CliRunner().invoke(
+        commands,
+        ["images", *arguments],
+        env={"SHARED_DIR": str(volume.path)},
+        catch_exceptions=False,
+    )
+
+
+def aged(volume: Volume, seconds: float) -> None:
+    """As if all that is there had been there for so long; bases are not altered by that."""
+    then = time.time() - seconds
+    for each in volume.path.rglob("*"):
+        if each.suffix != ".qcow2":
+            os.utime(each, (then, then), follow_symlinks=False)
+    for each in volume.path.glob("sha256-*.qcow2"):
+        record = each.with_suffix(".json")
+        before, after = each.stat().st_mtime_ns, int(then) * 10**9
+        os.utime(each, ns=(after, after))
+        record.write_text(record.read_text().replace(str(before), str(after)))
+        os.utime(record, (then, then))
+
+
+def test_what_is_there(volume: Volume, golden: Golden) -> None:
+    one = volume.adopt()
+    volume.adopt(IMG_SOURCE="https://me:secret@example.net/copy.qcow2?token=secret")
+    volume.adopt(b"another", IMG_TARGET="other", IMG_SOURCE="https://example.org/other")
+    references.write(volume.path, WEB._replace(digest=one.digest))
+    references.write(
+        volume.path, WEB._replace(digest=one.digest, uuid=OTHER_UUID, namespace="", last="")
+    )
+    golden("images/list.txt", images(volume).stdout)
+    (volume.path / "disk.abcdefgh.part").touch()
+    (volume.path / "lost").symlink_to(f"sha256-{'0' * 64}.qcow2")
+    aged(volume, 7200)
+    assert images(volume, "list").stdout == images(volume).stdout
+    *_, part, lost = images(volume).stdout.splitlines()
+    assert part == "disk.abcdefgh.part: 0 bytes, last written to 2 h 0 min ago"
+    assert lost == "lost: its base is gone"
+
+
+def test_for_machines(volume: Volume) -> None:
+    base = volume.adopt()
+    references.write(volume.path, WEB._replace(digest=base.digest))
+    for arguments in (["--json"], ["list", "--json"]):
+        found = json.loads(images(volume, *arguments).stdout)
+        (shown,) = found["bases"]
+        assert shown["sha256"] == base.digest
+        assert (shown["size"], shown["virtual_size"]) == (8, 1 << 30)
+        assert shown["names"] == ["disk.qcow2"]
+        assert shown["pets"] == [WEB._replace(digest=base.digest)._asdict()]
+        assert shown["sources"][0]["source"] == "https://example.org/disk.qcow2"
+
+
+def test_nothing_is_there(volume: Volume) -> None:
+    shown = images(volume)
+    assert (shown.exit_code, shown.stdout) == (0, f"there is no base in {volume.path}\n")
+    volume.path.rmdir()
+    shown = images(volume)
+    assert shown.exit_code == 74
+    assert shown.stderr.startswith(f"berth: SHARED_DIR='{volume.path}' is not there")
+
+
+def test_a_base_that_differs_is_told_and_the_exit_code_tells(volume: Volume) -> None:
+    base = volume.adopt()
+    assert images(volume, "--verify").exit_code == 0
+    status = base.path.stat()
+    base.path.chmod(0o644)
+    base.path.write_bytes(b"AN IMAGE")
+    os.utime(base.path, ns=(status.st_mtime_ns, status.st_mtime_ns))
+    assert "NOT TO BE USED" not in images(volume).stdout, "size and time are as they were"
+    for arguments in (["--verify"], ["list", "--verify"]):
+        shown = images(volume, *arguments)
+        assert shown.exit_code == 65
+        assert "NOT TO BE USED: its sha256 is " in shown.stdout
+
+
+def test_what_a_glance_finds(volume: Volume) -> None:
+    base = volume.adopt()
+    base.path.with_suffix(".json").unlink()
+    shown = images(volume)
+    assert "NOT TO BE USED: its record is missing or damaged" in shown.stdout
+    assert shown.exit_code == 0
+    assert images(volume, "--verify").exit_code == 65
+
+
+def test_prune_removes_what_nobody_needs(volume: Volume) -> None:
+    one = volume.adopt()
+    other = volume.adopt(b"another", IMG_TARGET="other", IMG_SOURCE="https://example.org/other")
+    references.write(volume.path, WEB._replace(digest=other.digest))
+    aged(volume, YOUNG + 60)
+    before = volume.names()
+    shown = images(volume, "prune", "--dry-run")
+    assert f"would remove the base sha256-{one.digest} (8 bytes): no pet" in shown.stdout
+    assert f"would keep the base sha256-{other.digest} (7 bytes): web-0 stands" in shown.stdout
+    assert shown.stdout.endswith("would free: 1 base, 8 bytes\n")
+    assert volume.names() == before
+    shown = images(volume, "prune")
+    assert shown.stdout.endswith("freed: 1 base, 8 bytes\n")
+    assert volume.names() == sorted(
+        ["other", *(f"sha256-{other.digest}.{each}" for each in ("json", "pets", "qcow2"))]
+    )
+
+
+def test_prune_keeps_what_has_just_come(volume: Volume) -> None:
+    volume.adopt()
+    assert images(volume, "prune").stdout.endswith("freed: 0 bases, 0 bytes\n")
+    found = json.loads(images(volume, "prune", "--now", "--dry-run", "--json").stdout)
+    assert [(each["what"], each["remove"]) for each in found] == [("base", True)]
+    assert "freed: 1 base" in images(volume, "prune", "--now").stdout
+    assert volume.names() == []
+
+
+def test_prune_of_what_a_dead_fetch_left(volume: Volume) -> None:
+    key = "0" * 32
+    for name in (f"fetch-{key}.part", f"fetch-{key}.json", "disk.abcdefgh.part", "precious.part"):
+        (volume.path / name).write_bytes(b"half")
+    images(volume, "prune")
+    assert len(volume.names()) == 4, "it may be gone on with"
+    aged(volume, 25 * 3600)
+    assert f"removed the fetch {key}" in images(volume, "prune").stdout
+    assert volume.names() == ["precious.part"]
+
+
+def test_forget_by_name_and_by_uuid(volume: Volume) -> None:
+    base = volume.adopt()
+    for name in ("web-0", WEB.uuid):
+        references.write(volume.path, WEB._replace(digest=base.digest))
+        shown = images(volume, "forget", name)
+        assert shown.exit_code == 0, shown.stderr
+        assert shown.stdout.startswith(f"forgotten: shop/web-0 ({WEB.uuid}), last started 2026-11")
+        assert references.read(volume.path, base.digest) == ()
+
+
+def test_forget_what_could_be_one_of_two(volume: Volume) -> None:
+    base = volume.adopt()
+    for uuid in (WEB.uuid, OTHER_UUID):
+        references.write(volume.path, WEB._replace(digest=base.digest, uuid=uuid))
+    shown = images(volume, "forget", "web-0")
+    assert shown.exit_code == 78
+    assert "2 pets are called 'web-0'; accepted: the UUID of one of these\n" in shown.stderr
+    assert WEB.uuid in shown.stderr
+    assert OTHER_UUID in shown.stderr
+    assert len(references.read(volume.path, base.digest)) == 2
+    assert images(volume, "forget", OTHER_UUID).exit_code == 0
+    assert [each.uuid for each in references.read(volume.path, base.digest)] == [WEB.uuid]
+
+
+def test_forget_one_that_is_not_there(volume: Volume) -> None:
+    shown = images(volume, "forget", "web-7")
+    assert shown.exit_code == 78
+    assert "no pet is called 'web-7': none stands on a base in" in shown.stderr
+    references.write(volume.path, WEB._replace(digest=volume.adopt().digest))
+    shown = images(volume, "forget", "web-7")
+    assert f"of one of these\n  - shop/web-0 ({WEB.uuid})" in shown.stderr

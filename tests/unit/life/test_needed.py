@@ -1,0 +1,161 @@
+"""The base of a pet: there, and known to be needed, before the pet is made."""
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from launcher.disk.place import Place
+from launcher.disk.plan import Found, PetPlan
+from launcher.disk.record import PetRecord
+from launcher.host import container
+from launcher.host.errors import InputMissing, SettingsError, StorageError
+from launcher.image.base import Base
+from launcher.image.store import bases, prune, references
+from launcher.image.store.record import Address
+from launcher.image.store.references import Reference
+from launcher.life import needed
+from tests.unit.image.conftest import URL, Volume
+
+DIGEST = hashlib.sha256(b"an image").hexdigest()
+UUID = "6b1e8d1c-2f5e-4b8e-9d55-5b8f0a5b7f11"
+
+
+@dataclass
+class Pod:
+    """A pod that starts, with a shared volume and a pet's."""
+
+    volume: Volume
+    folder: Path
+    fetches: int = 0
+    starts: list[Base] = field(default_factory=list)
+
+    def fetch(self) -> Base:
+        self.fetches += 1
+        return self.volume.adopt()
+
+    def plan(self, base: Base | None = None, *, kept: bool = False) -> PetPlan:
+        place = Place(self.folder, "web-0")
+        path = self.volume.path / f"sha256-{DIGEST}.qcow2"
+        source = Address(URL)
+        record = PetRecord("web-0", UUID, "06:fe:00:00:00:00", DIGEST, path, 8, source, "then")
+        found = Found(record if kept else None)
+        return PetPlan(
+            place, found, "create", UUID, record.mac, base, None, None, source, notices=()
+        )
+
+    def secure(self, plan: PetPlan) -> None:
+        with needed.secured(self.volume.path, plan, self.fetch) as base:
+            assert base.path.exists()
+            self.starts.append(base)
+            plan.place.record.touch()
+
+    def references(self) -> list[str]:
+        return [each.uuid for each in references.read(self.volume.path, DIGEST)]
+
+
+@pytest.fixture
+def pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pod:
+    monkeypatch.setattr(container, "namespace", lambda: "shop")
+    for name in ("shared", "pet"):
+        (tmp_path / name).mkdir()
+    return Pod(Volume(tmp_path / "shared"), tmp_path / "pet")
+
+
+def test_a_new_pet(pod: Pod) -> None:
+    pod.secure(pod.plan())
+    assert pod.fetches == 1
+    (reference,) = references.read(pod.volume.path, DIGEST)
+    assert (reference.name, reference.uuid, reference.namespace) == ("web-0", UUID, "shop")
+    assert reference.host == os.uname().nodename
+    assert reference.first == reference.last != ""
+    assert not prune.base(pod.volume.path, DIGEST)
+
+
+def test_it_is_written_down_before_the_pet_is_made(pod: Pod) -> None:
+    with needed.secured(pod.volume.path, pod.plan(), pod.fetch):
+        assert pod.references() == [UUID]
+
+
+def test_a_base_that_is_there_is_not_fetched(pod: Pod) -> None:
+    pod.secure(pod.plan(pod.volume.adopt()))
+    assert pod.fetches == 0
+
+
+def test_a_base_that_is_removed_at_the_last_moment_is_fetched_again(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = references.write
+
+    def removed(shared: Path, reference: Reference, *, lasting: bool = False) -> None:
+        monkeypatch.setattr(references, "write", write)
+        assert prune.base(shared, DIGEST)
+        write(shared, reference, lasting=lasting)
+
+    monkeypatch.setattr(references, "write", removed)
+    pod.secure(pod.plan(pod.volume.adopt()))
+    assert pod.fetches == 1
+    assert pod.references() == [UUID]
+    assert bases.load(pod.volume.path, DIGEST)
+
+
+def test_the_base_of_a_pet_that_is_there_is_not_fetched_behind_its_back(pod: Pod) -> None:
+    """Its source may have another image by now."""
+    base = pod.volume.adopt()
+    assert prune.base(pod.volume.path, DIGEST)
+    with pytest.raises(InputMissing, match="of the pet web-0 was removed this moment"):
+        pod.secure(pod.plan(base, kept=True))
+    assert pod.fetches == 0
+
+
+def test_a_pet_of_an_older_berth_is_written_down_before_it_starts(pod: Pod) -> None:
+    with needed.secured(pod.volume.path, pod.plan(pod.volume.adopt(), kept=True), pod.fetch):
+        assert pod.references() == [UUID]
+
+
+@pytest.mark.parametrize("error", [SettingsError(["too small"]), KeyboardInterrupt()])
+def test_a_pet_that_is_not_made_needs_no_base(pod: Pod, error: BaseException) -> None:
+    with pytest.raises(type(error)), needed.secured(pod.volume.path, pod.plan(), pod.fetch):
+        raise error
+    assert pod.references() == []
+    assert not references.folder(pod.volume.path, DIGEST).exists()
+
+
+def test_one_that_was_made_as_far_as_its_record_does(pod: Pod) -> None:
+    plan = pod.plan()
+    plan.place.record.touch()
+    failed = StorageError("its disk could not be named")
+    with pytest.raises(StorageError), needed.secured(pod.volume.path, plan, pod.fetch):
+        raise failed
+    assert pod.references() == [UUID]
+
+
+def test_each_start_is_written_down(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(references, "now", lambda: "the first time")
+    base = pod.volume.adopt()
+    pod.secure(pod.plan(base))
+    monkeypatch.setattr(references, "now", lambda: "later")
+    plan = pod.plan(base, kept=True)
+    pod.secure(plan)
+    needed.renew(pod.volume.path, plan, base)
+    (reference,) = references.read(pod.volume.path, DIGEST)
+    assert (reference.first, reference.last) == ("the first time", "later")
+
+
+def test_a_volume_that_cannot_be_written_to(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*args: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    base = pod.volume.adopt()
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    pod.secure(pod.plan(base))
+    needed.renew(pod.volume.path, pod.plan(base, kept=True), base)
+    assert pod.starts == [base]
+    assert caplog.text.count("does not know of it: Read-only file system") == 2
+    assert pod.volume.names() == sorted(
+        ["disk.qcow2", f"sha256-{DIGEST}.json", f"sha256-{DIGEST}.qcow2"]
+    )
