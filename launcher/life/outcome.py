@@ -14,7 +14,7 @@ class End(NamedTuple):
     `status`: exit status, negative for a signal. `reason`: that of QMP's last SHUTDOWN event, as
     QAPI's ShutdownCause has them. `ran`: whether the guest ever did. `asked`: whether we had been
     told to stop. `forced`: whether the guest had to be cut off. `words`: the last lines of QEMU's
-    stderr.
+    stderr. `paused`: whether the VM was paused last.
     """
 
     status: int
@@ -23,6 +23,7 @@ class End(NamedTuple):
     asked: bool
     forced: bool
     words: tuple[str, ...] = ()
+    paused: bool = False
 
 
 class Outcome(NamedTuple):
@@ -38,6 +39,13 @@ def outcome(end: End, on_poweroff: Policy, on_crash: Policy) -> Outcome:
     """Judge `end` by the two policies."""
     if end.asked and not end.ran:
         return Outcome(os.EX_OK, False, "told to stop before the guest had started")
+    if end.asked and end.forced and end.paused:
+        return Outcome(
+            os.EX_SOFTWARE,
+            False,
+            "the VM was paused, so the guest could not shut down and was cut off",
+            "a volume that is full has to grow, or whoever paused the VM to let it go on",
+        )
     if end.asked and end.forced:
         return Outcome(
             os.EX_SOFTWARE,

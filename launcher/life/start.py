@@ -93,7 +93,7 @@ def run(facts: Facts, door: socket.socket, stack: ExitStack) -> Outcome:
         ports.check(facts.network.forwards, facts.account)
     base = facts.pet.base or fetched(facts)
     with step(logger, "the pet's disk"):
-        pet.apply(facts.with_base(base), facts.account)
+        made = pet.apply(facts.with_base(base), facts.account)
     seed = assembly.drive(facts)
     if seed:
         iso.reserve(seed.path, iso.capacity(seed.tree), facts.account)
@@ -123,6 +123,7 @@ def run(facts: Facts, door: socket.socket, stack: ExitStack) -> Outcome:
         agent_socket=assembly.agent_path(settings.run_dir),
         run_dir=settings.run_dir,
         stop_timeout=settings.stop_timeout,
+        disks=assembly.backings(facts, made),
     )
     end = supervise(vm, prepare)
     return outcome(end, settings.on_poweroff, settings.on_crash)
@@ -137,8 +138,11 @@ def fetched(facts: Facts) -> Base:
         with tap.open_tap(facts.network.port):
             pass
 
+    run_dir = facts.settings.run_dir
+    begun = state.read(run_dir)
+
     def tell(progress: str) -> None:
-        state.remember(facts.settings.run_dir, Phase.STARTING, progress)
+        state.remember(run_dir, Phase.STARTING, progress, begun.since if begun else None)
 
     return fetch.ensure(facts.settings, facts.account, tell)
 

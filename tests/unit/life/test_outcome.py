@@ -40,6 +40,11 @@ Policy = Literal["restart", "stay"]
             70,
             "the guest did not shut down in time and was cut off",
         ),
+        (
+            STOPPED._replace(forced=True, reason="host-qmp-quit", paused=True),
+            70,
+            "the VM was paused, so the guest could not shut down and was cut off",
+        ),
         (STOPPED._replace(status=1, words=("disk gone",)), 70, "QEMU exited 1:\ndisk gone"),
         (OFF._replace(reason="guest-reset"), 0, "QEMU ended (guest-reset)"),
         (OFF._replace(reason=None), 0, "QEMU ended (it gave no reason)"),
