@@ -65,9 +65,7 @@ def test_one_that_hangs_is_looked_at_once(
     assert storage.looks == 1
 
 
-def test_nobody_waits_for_it_at_the_end(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nobody_waits_for_it_at_the_end(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(volumes, "PATIENCE", 0.01)
     begun = time.monotonic()
     assert asyncio.run(Volumes({"pet": PET}).space("pet")) is None
