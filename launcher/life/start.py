@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.access import console, vnc
-from launcher.disk import pet
+from launcher.disk import holder, pet
+from launcher.disk.holder import Holder
 from launcher.host import access, storage, unix
 from launcher.host.accelerator import KVM
 from launcher.host.account import Account
@@ -88,7 +89,7 @@ def make_run_dir(run_dir: Path, account: Account | None) -> None:
 
 def run(facts: Facts, door: socket.socket, stack: ExitStack) -> Outcome:
     """From what was found to the end of QEMU; what it needs is left on `stack`."""
-    settings = facts.settings
+    settings, place = facts.settings, facts.pet.place
     if isinstance(facts.network, UserNetwork):
         ports.check(facts.network.forwards, facts.account)
     base = facts.pet.base or fetched(facts)
@@ -101,6 +102,8 @@ def run(facts: Facts, door: socket.socket, stack: ExitStack) -> Outcome:
     monitor, child = launch(facts, base, stack)
 
     def prepare() -> "list[Service]":
+        # QEMU has its disks open by now, and locked.
+        stack.enter_context(holder.held(place, ourselves(facts)))
         if seed:
             with step(logger, "the config drive"):
                 iso.write(seed.tree, seed.label, seed.path)
@@ -126,7 +129,18 @@ def run(facts: Facts, door: socket.socket, stack: ExitStack) -> Outcome:
         disks=assembly.backings(facts, made),
     )
     end = supervise(vm, prepare)
-    return outcome(end, settings.on_poweroff, settings.on_crash)
+    in_use = {str(place.disk): holder.in_use(place)}
+    return outcome(end, settings.on_poweroff, settings.on_crash, in_use)
+
+
+def ourselves(facts: Facts) -> Holder:
+    settings = facts.settings
+    return holder.ourselves(
+        address=str(facts.network.pod_address),
+        namespace=settings.pod_namespace or "",
+        node=settings.node_name or "",
+        uid=settings.pod_uid or "",
+    )
 
 
 def fetched(facts: Facts) -> Base:

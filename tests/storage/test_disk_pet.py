@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from launcher.disk import pet
+from launcher.disk import holder, pet
 from launcher.disk.pet import Pet
 from launcher.disk.place import Place
 from launcher.disk.plan import PetPlan, plan
@@ -148,10 +148,43 @@ def held(volume: Path, base: Base) -> Iterator[Pet]:
         holder.stdin.close()
 
 
-def test_pet_in_use_is_busy(held: Pet, volume: Path, base: Base) -> None:
-    with pytest.raises(Busy, match="another process has it open"):
+@pytest.mark.parametrize("size", ["", "200M"], ids=["as it is", "to be grown"])
+def test_pet_in_use_is_busy_and_its_holder_named(
+    held: Pet, volume: Path, base: Base, size: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """QEMU's own tool has it open; it locks what we look at."""
+    monkeypatch.setattr(process, "run", lambda *_, **__: pytest.fail("a program was run"))
+    with pytest.raises(Busy, match=r"has not written down who it is: .* is locked"):
+        start(volume, base, size)
+    ours = holder.ourselves("10.1.2.3", "default", "n1", "uid")
+    with (
+        holder.held(Place(volume, "web-3"), ours),
+        pytest.raises(Busy, match=r"the pet web-3 is in use by .* on the node n1\) since 20"),
+    ):
+        start(volume, base, size)
+
+
+def test_a_pet_that_is_taken_at_the_last_moment_is_not_grown(
+    held: Pet, volume: Path, base: Base, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holder, "refuse_second", lambda _: None)
+    ours = holder.ourselves("10.1.2.3", "", "", "")
+    with (
+        holder.held(Place(volume, "web-3"), ours),
+        pytest.raises(Busy, match=r"in use by .*\(10.1.2.3, on this machine\) since 20"),
+    ):
         start(volume, base, "200M")
-    assert start(volume, base) == held
+
+
+def test_who_only_looks_at_it_is_not_in_the_way(volume: Path, base: Base) -> None:
+    made = start(volume, base)
+    argv = ["qemu-io", "-r", "-U", "-f", "qcow2", str(made.path)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as reader:
+        assert reader.stdin
+        assert reader.stdout
+        assert reader.stdout.read(len("qemu-io>")) == b"qemu-io>"
+        assert start(volume, base) == made
+        reader.stdin.close()
 
 
 def test_replaced_base_is_refused_by_its_digest(volume: Path, base: Base) -> None:

@@ -57,7 +57,8 @@ Policy = Literal["restart", "stay"]
         (
             OFF._replace(status=1, reason=None, ran=False, words=LOCKED),
             75,
-            "another process holds one of the VM's disks:\n" + "\n".join(LOCKED),
+            "the disk /pet/web-0.qcow2 is in use by another process, and locked; QEMU:\n"
+            + "\n".join(LOCKED),
         ),
     ],
 )
@@ -95,3 +96,11 @@ def test_what_can_be_done_is_told() -> None:
     cut_off: Outcome = outcome(STOPPED._replace(forced=True), "restart", "restart")
     assert "STOP_TIMEOUT" in cut_off.hint
     assert outcome(OFF._replace(status=1, words=LOCKED), "restart", "restart").hint
+
+
+def test_who_holds_the_disk_is_told() -> None:
+    locked = OFF._replace(status=1, reason=None, ran=False, words=LOCKED)
+    told = {"/pet/web-0.qcow2": "web-1 has it", "/pet/web-1.qcow2": "nobody has it"}
+    found = outcome(locked, "restart", "restart", told)
+    assert found.text.startswith("web-1 has it; QEMU:\n")
+    assert "the other pod has to end first" in found.hint
