@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from launcher.disk import holder, pet
 from launcher.disk.holder import Holder
 from launcher.host import access, storage, unix
 from launcher.host.accelerator import KVM
-from launcher.host.account import Account
+from launcher.host.account import Account, assumed
 from launcher.host.errors import RightMissing, StorageError
 from launcher.host.log import step
 from launcher.host.process import Child, spawn
@@ -198,7 +199,9 @@ def launch(facts: Facts, base: Base, stack: ExitStack) -> tuple[socket.socket, C
             console_log=Fd(log),
             agent=Fd(agent.fileno()),
         )
-        machine = assembly.machine(facts, how_to_open(facts, base.path), handles)
+        disks = [facts.pet.place.disk, *(each.path for each in facts.disks)]
+        opened_how = how_to_open(base.path, disks, facts.account)
+        machine = assembly.machine(facts, opened_how, handles)
         argv = qemu.argv(machine)
         logger.debug("QEMU's command line: %s", paste(argv))
         child = stack.enter_context(
@@ -213,11 +216,13 @@ def launch(facts: Facts, base: Base, stack: ExitStack) -> tuple[socket.socket, C
     return ours, child
 
 
-def how_to_open(facts: Facts, base: Path) -> Storage:
-    """Find out which drives open past the page cache, and how QEMU may wait for them."""
-    paths = [facts.pet.place.disk, *(each.path for each in facts.disks)]
-    direct = frozenset(path for path in paths if storage.supports_direct(path))
-    return Storage(base, storage.choose_aio(direct=len(direct) == len(paths)), direct)
+def how_to_open(base: Path, disks: Sequence[Path], account: Account | None) -> Storage:
+    """Find out which disks open past the page cache, and how QEMU may wait for them: as the user
+    that QEMU runs as, whom a file or the kernel may refuse what it gives to root."""
+    with assumed(account):
+        direct = frozenset(path for path in disks if storage.supports_direct(path))
+        aio = storage.choose_aio(direct=len(direct) == len(disks))
+    return Storage(base, aio, direct)
 
 
 def connect(facts: Facts, network: Network, stack: ExitStack) -> "list[Service]":
