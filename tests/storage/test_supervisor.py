@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from launcher.host.errors import LauncherError
 from launcher.life import state, supervisor
 from launcher.life.outcome import End
 from launcher.life.service import Service
-from launcher.life.state import Phase
+from launcher.life.state import Phase, State
 from tests.storage.lives import GUEST_OFF, RUNS, TERM, Life, Step, signals_restored
 
 
@@ -205,6 +206,39 @@ def test_what_a_full_disk_lacks_is_told(life: Life, caplog: pytest.LogCaptureFix
     assert re.match(f"{full}; {life.run_dir} {missing}", found.reason)
     assert [each.levelname for each in caplog.records if re.match(full, each.message)] == ["ERROR"]
     assert caplog.text.count("the VM is paused, and goes on by itself once ") == 1
+
+
+def test_attempts_in_vain_are_no_change(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the pod would be ready for a moment at each, and paused since the last one."""
+    told: list[tuple[Phase, int | None]] = []
+    remember = state.remember
+
+    def note(folder: Path, phase: Phase, reason: str = "", since: int | None = None) -> State:
+        told.append((phase, since))
+        return remember(folder, phase, reason, since)
+
+    monkeypatch.setattr(state, "remember", note)
+
+    def stop_after_two() -> None:
+        deadline = time.monotonic() + 30
+        while not life.notes.exists() or len(life.notes.read_text()) < 2:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.01)
+        os.kill(os.getpid(), SIGTERM)
+
+    def prepare() -> Sequence[Service]:
+        threading.Thread(target=stop_after_two).start()
+        return ()
+
+    life.script["query-status"] = asked("io-error")
+    life.live(prepare, stop_timeout=2, cont=[RUNS, *STOPPED, life.note("c")])
+    begun, paused, *again, stopping = told
+    assert begun == (Phase.RUNNING, None)
+    assert paused == (Phase.PAUSED, None)
+    assert {phase for phase, _ in again} == {Phase.PAUSED}
+    assert None not in {since for _, since in again}
+    assert stopping[0] is Phase.STOPPING
 
 
 def test_it_is_told_to_go_on(life: Life) -> None:

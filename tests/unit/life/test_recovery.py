@@ -172,11 +172,12 @@ def test_a_person_s_pause_is_a_person_s_to_end() -> None:
     assert (vm.heard, vm.told) == ([], [])
 
 
-def test_a_person_who_pauses_it_after_the_error_has_the_last_word() -> None:
+@pytest.mark.parametrize("time", [1.5, 3], ids=["after an attempt", "before one"])
+def test_a_person_who_pauses_it_after_the_error_has_the_last_word(time: float) -> None:
     async def story() -> FakeVm:
         vm = FakeVm()
         vm.fail()
-        vm.at(2, lambda: setattr(vm, "status", "paused"))
+        vm.at(time, lambda: setattr(vm, "status", "paused"))
         return vm
 
     vm = watched(500, story)
