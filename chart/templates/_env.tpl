@@ -39,4 +39,10 @@
   value: {{ $value | quote }}
 {{- end }}
 {{- end }}
+{{- range $name, $path := dict "NODE_NAME" "spec.nodeName" "POD_NAMESPACE" "metadata.namespace" "POD_UID" "metadata.uid" }}
+- name: {{ $name }}
+  valueFrom:
+    fieldRef:
+      fieldPath: {{ $path }}
+{{- end }}
 {{- end }}

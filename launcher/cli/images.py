@@ -13,10 +13,11 @@ import click
 from launcher.cli import environment
 from launcher.cli.failure import explained
 from launcher.cli.listing import data, described, text
+from launcher.host import container
 from launcher.host.errors import SettingsError
 from launcher.image import space
 from launcher.image.progress import size
-from launcher.image.store import hiding, inventory, lease_files, plan, prune, references
+from launcher.image.store import hiding, inventory, plan, prune, references
 from launcher.image.store.following import Clock
 from launcher.image.store.inventory import Inventory, Stored
 from launcher.image.store.lease import TIMING
@@ -70,7 +71,7 @@ def prune_(dry_run: bool, now: bool, as_json: bool) -> None:
         folder = environment.shared_dir()
         if not dry_run:
             hiding.recover(folder)
-        found = inventory.look(folder, TIMING, lease_files.boot_id(), Clock())
+        found = inventory.look(folder, TIMING, container.boot_id(), Clock())
         steps = plan.plan(found, time.time(), young=0.0 if now else plan.YOUNG)
         done = []
         for each in steps:
@@ -98,7 +99,7 @@ def forget(pet: str) -> None:
     """
     with reported():
         folder = environment.shared_dir()
-        found = inventory.look(folder, GLANCE, lease_files.boot_id(), Clock())
+        found = inventory.look(folder, GLANCE, container.boot_id(), Clock())
         known = [each for base in found.bases for each in base.pets]
         chosen = [each for each in known if pet in (each.uuid, each.name)]
         if len({each.uuid for each in chosen}) != 1:
@@ -126,7 +127,7 @@ def reported() -> Iterator[None]:
 
 def removed(folder: Path, step: plan.Step) -> plan.Step:
     """Carry out `step`; what became of it."""
-    boot = lease_files.boot_id()
+    boot = container.boot_id()
     if prune.carry_out(folder, step, timing=TIMING, boot=boot, clock=Clock()):
         return step
     return step._replace(remove=False, why="somebody needs it since this moment")
@@ -144,7 +145,7 @@ def named(step: plan.Step) -> str:
 
 def show(*, as_json: bool, verify: bool) -> None:
     with reported():
-        found = inventory.look(environment.shared_dir(), GLANCE, lease_files.boot_id(), Clock())
+        found = inventory.look(environment.shared_dir(), GLANCE, container.boot_id(), Clock())
         if verify:
             found = found._replace(bases=tuple(verified(found, each) for each in found.bases))
         click.echo(json.dumps(data(found), indent=2) if as_json else text(found))

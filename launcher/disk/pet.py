@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from launcher.disk import holder
 from launcher.disk import record as records
 from launcher.disk.place import Place, explained, sync, sync_names
 from launcher.disk.plan import OVERLAY_OPTIONS, Found, PetPlan
@@ -58,11 +59,13 @@ def apply(plan: PetPlan, account: Account | None = None) -> Pet:
     """Carry out `plan`, or nothing of it; the disk is one that `account` may use.
 
     :param account: the user that QEMU and qemu-img run as.
-    :raise Busy: when another process has the pet, or changed it since the plan was made.
+    :raise Busy: when another process has the pet, with its name, or changed it since the plan was
+        made.
     :raise StorageError: when the volume is full or fails.
     :raise RightMissing: when it may not be written to.
     """
     record = plan.found.record
+    holder.refuse_second(plan.place)
     if record and plan.action == "use" and plan.grow_from is None:
         return _ready(plan, record, account)
     if plan.base is None:
@@ -140,9 +143,12 @@ def _finish(place: Place) -> None:
 def _grow(plan: PetPlan, account: Account | None) -> None:
     place = plan.place
     access.grant(place.disk, account, access.READ_WRITE)
-    with explained(f"growing the pet {place.disk} to {plan.size} bytes", place.folder):
-        process.run(grow_argv(place, plan.size or 0), account=account)
-        sync(place.disk)
+    try:
+        with explained(f"growing the pet {place.disk} to {plan.size} bytes", place.folder):
+            process.run(grow_argv(place, plan.size or 0), account=account)
+            sync(place.disk)
+    except Busy as err:
+        raise holder.busy(place) from err
 
 
 @contextmanager

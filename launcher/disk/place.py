@@ -38,6 +38,14 @@ class Place(NamedTuple):
     def new_record(self) -> Path:
         return self.folder / f"{self.name}.json.new"
 
+    @property
+    def holder(self) -> Path:
+        return self.folder / f"{self.name}.holder.json"
+
+    @property
+    def new_holder(self) -> Path:
+        return self.folder / f"{self.name}.holder.json.new"
+
 
 def sync(path: Path) -> None:
     """Wait until the bytes of the file at `path` would survive a power cut."""

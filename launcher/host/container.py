@@ -8,6 +8,8 @@ from typing import NamedTuple
 # cgroup v1 says "no limit" with the largest page-aligned 63-bit number, whatever the page size.
 V1_UNLIMITED = 1 << 62
 
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
 
 class Container(NamedTuple):
     """`cpus`: CPU limit in cores; `memory`: memory limit in bytes; None where there is none."""
@@ -26,10 +28,9 @@ def read(cgroup: Path = Path("/sys/fs/cgroup")) -> Container:
     )
 
 
-def namespace() -> str:
-    """The pod's Kubernetes namespace, as far as a pod knows that by itself; empty if it does not:
-    only with its service account's token mounted."""
-    return _text(Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace"))
+def boot_id() -> str:
+    """The random name of the present run of the kernel, the same in all containers of a machine."""
+    return BOOT_ID.read_text(encoding="ascii").strip()
 
 
 def _text(path: Path) -> str:

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from launcher.host import container
 from launcher.host.account import Account
 from launcher.host.errors import ImageRefused, InputMissing
 from launcher.image import progress, space, sums, temporary, transfer
@@ -17,7 +18,7 @@ from launcher.image.source.anew import anew
 from launcher.image.source.kept import kept
 from launcher.image.source.opened import opened
 from launcher.image.source.terms import Terms
-from launcher.image.store import bases, lease_files, leftovers
+from launcher.image.store import bases, leftovers
 from launcher.image.store.following import Clock, once
 from launcher.image.store.holding import Lease
 from launcher.image.store.lease import TIMING, Timing
@@ -79,7 +80,7 @@ def ensure(
 
     try:
         bases.reserve(want)
-        boot = lease_files.boot_id() if boot is None else boot
+        boot = container.boot_id() if boot is None else boot
         return once(want, source, find, fetch, tell, timing=timing, boot=boot, clock=Clock())
     except OSError as err:
         raise space.failure(err, want.folder) from err

@@ -4,8 +4,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from launcher.access import vnc
+from launcher.disk.pet import Pet
+from launcher.disk.space import Backing
 from launcher.host.storage import Aio
 from launcher.life.facts import Facts
+from launcher.machine import drives
 from launcher.machine.devices import (
     Fd,
     FwCfg,
@@ -109,6 +112,15 @@ def nic(network: Network, handles: Handles) -> Nic | UserNic:
     if handles.tap is None:
         raise ValueError("the VM's card on the bridge needs a tap")
     return Nic(network.vm_mac, network.mtu, handles.tap, handles.vhost)
+
+
+def backings(facts: Facts, pet: Pet) -> dict[str, Backing]:
+    """The file of each disk that the guest writes to, by the name of its block node."""
+    found = {drives.PET_NODE: Backing(pet.path, pet.virtual_size)}
+    for number, disk in enumerate(facts.disks):
+        size = None if disk.is_block else disk.size
+        found[drives.extra_node(number)] = Backing(disk.path, size)
+    return found
 
 
 def machine(facts: Facts, storage: Storage, handles: Handles) -> Machine:

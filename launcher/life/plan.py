@@ -5,6 +5,7 @@ from pathlib import Path
 
 from launcher.access import console, vnc
 from launcher.host import storage
+from launcher.host.account import assumed
 from launcher.life import assembly
 from launcher.life.assembly import Handles, Storage
 from launcher.life.facts import Facts, look
@@ -132,8 +133,9 @@ def argv(facts: Facts) -> list[str]:
     base = facts.pet.base.path if facts.pet.base else facts.settings.shared_dir / "the-base.qcow2"
     overlay = facts.pet.place.disk
     known = [path for path in (overlay, *(each.path for each in facts.disks)) if path.exists()]
-    direct = frozenset(path for path in known if storage.supports_direct(path))
+    with assumed(facts.account):
+        direct = frozenset(path for path in known if storage.supports_direct(path))
+        aio = storage.choose_aio(direct=True)
     # A pet that is still to be made will be like the folder it is made in: on a disk.
     direct |= frozenset() if overlay.exists() else {overlay}
-    aio = storage.choose_aio(direct=True)
     return qemu.argv(assembly.machine(facts, Storage(base, aio, direct), handles))

@@ -11,23 +11,26 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.access import console, vnc
-from launcher.disk import pet
+from launcher.disk import holder, pet
+from launcher.disk.holder import Holder
 from launcher.host import access, storage, unix
 from launcher.host.accelerator import KVM
-from launcher.host.account import Account
+from launcher.host.account import Account, assumed
 from launcher.host.errors import RightMissing, StorageError
 from launcher.host.log import step
 from launcher.host.process import Child, spawn
 from launcher.image.base import Base
 from launcher.image.store import hiding
-from launcher.life import assembly, control, needed, state
+from launcher.life import assembly, control, state
 from launcher.life.assembly import Handles, Storage
 from launcher.life.facts import Facts, look
+from launcher.life.needed import Need
 from launcher.life.outcome import Outcome, outcome
 from launcher.life.state import Phase
 from launcher.machine import qemu
@@ -90,15 +93,12 @@ def make_run_dir(run_dir: Path, account: Account | None) -> None:
 
 def run(facts: Facts, door: socket.socket, stack: ExitStack) -> Outcome:
     """From what was found to the end of QEMU; what it needs is left on `stack`."""
-    settings = facts.settings
+    settings, place = facts.settings, facts.pet.place
     if isinstance(facts.network, UserNetwork):
         ports.check(facts.network.forwards, facts.account)
-    shared = settings.shared_dir
-    with (
-        needed.secured(shared, facts.pet, lambda: fetched(facts)) as base,
-        step(logger, "the pet's disk"),
-    ):
-        pet.apply(facts.with_base(base), facts.account)
+    need = Need(settings.shared_dir, facts.pet, settings.pod_namespace or "")
+    with need.secured(lambda: fetched(facts)) as base, step(logger, "the pet's disk"):
+        made = pet.apply(facts.with_base(base), facts.account)
     seed = assembly.drive(facts)
     if seed:
         iso.reserve(seed.path, iso.capacity(seed.tree), facts.account)
@@ -106,7 +106,9 @@ def run(facts: Facts, door: socket.socket, stack: ExitStack) -> Outcome:
     monitor, child = launch(facts, base, stack)
 
     def prepare() -> "list[Service]":
-        needed.renew(shared, facts.pet, base)
+        # QEMU has its disks open by now, and locked.
+        stack.enter_context(holder.held(place, ourselves(facts)))
+        need.renew(base)
         if seed:
             with step(logger, "the config drive"):
                 iso.write(seed.tree, seed.label, seed.path)
@@ -129,9 +131,21 @@ def run(facts: Facts, door: socket.socket, stack: ExitStack) -> Outcome:
         agent_socket=assembly.agent_path(settings.run_dir),
         run_dir=settings.run_dir,
         stop_timeout=settings.stop_timeout,
+        disks=assembly.backings(facts, made),
     )
     end = supervise(vm, prepare)
-    return outcome(end, settings.on_poweroff, settings.on_crash)
+    in_use = {str(place.disk): holder.in_use(place)}
+    return outcome(end, settings.on_poweroff, settings.on_crash, in_use)
+
+
+def ourselves(facts: Facts) -> Holder:
+    settings = facts.settings
+    return holder.ourselves(
+        address=str(facts.network.pod_address),
+        namespace=settings.pod_namespace or "",
+        node=settings.node_name or "",
+        uid=settings.pod_uid or "",
+    )
 
 
 def fetched(facts: Facts) -> Base:
@@ -143,8 +157,11 @@ def fetched(facts: Facts) -> Base:
         with tap.open_tap(facts.network.port):
             pass
 
+    run_dir = facts.settings.run_dir
+    begun = state.read(run_dir)
+
     def tell(progress: str) -> None:
-        state.remember(facts.settings.run_dir, Phase.STARTING, progress)
+        state.remember(run_dir, Phase.STARTING, progress, begun.since if begun else None)
 
     return fetch.ensure(facts.settings, facts.account, tell)
 
@@ -186,7 +203,9 @@ def launch(facts: Facts, base: Base, stack: ExitStack) -> tuple[socket.socket, C
             console_log=Fd(log),
             agent=Fd(agent.fileno()),
         )
-        machine = assembly.machine(facts, how_to_open(facts, base.path), handles)
+        disks = [facts.pet.place.disk, *(each.path for each in facts.disks)]
+        opened_how = how_to_open(base.path, disks, facts.account)
+        machine = assembly.machine(facts, opened_how, handles)
         argv = qemu.argv(machine)
         logger.debug("QEMU's command line: %s", paste(argv))
         child = stack.enter_context(
@@ -201,11 +220,13 @@ def launch(facts: Facts, base: Base, stack: ExitStack) -> tuple[socket.socket, C
     return ours, child
 
 
-def how_to_open(facts: Facts, base: Path) -> Storage:
-    """Find out which drives open past the page cache, and how QEMU may wait for them."""
-    paths = [facts.pet.place.disk, *(each.path for each in facts.disks)]
-    direct = frozenset(path for path in paths if storage.supports_direct(path))
-    return Storage(base, storage.choose_aio(direct=len(direct) == len(paths)), direct)
+def how_to_open(base: Path, disks: Sequence[Path], account: Account | None) -> Storage:
+    """Find out which disks open past the page cache, and how QEMU may wait for them: as the user
+    that QEMU runs as, whom a file or the kernel may refuse what it gives to root."""
+    with assumed(account):
+        direct = frozenset(path for path in disks if storage.supports_direct(path))
+        aio = storage.choose_aio(direct=len(direct) == len(disks))
+    return Storage(base, aio, direct)
 
 
 def connect(facts: Facts, network: Network, stack: ExitStack) -> "list[Service]":

@@ -22,7 +22,8 @@ class Phase(StrEnum):
 
 
 class State(NamedTuple):
-    """`since`: seconds since the epoch; `reason`: why, in words, where it is not plain."""
+    """`since`: when the phase began, in seconds since the epoch; `reason`: why, in words, where it
+    is not plain."""
 
     phase: Phase
     since: int
@@ -32,12 +33,13 @@ class State(NamedTuple):
         return f"{self.phase}: {self.reason}" if self.reason else str(self.phase)
 
 
-def write(run_dir: Path, phase: Phase, reason: str = "") -> State:
+def write(run_dir: Path, phase: Phase, reason: str = "", since: int | None = None) -> State:
     """Replace the file as a whole, so that a reader never sees half of it.
 
+    :param since: when the phase began, if that was before now: only the reason is another one.
     :raise StorageError: when RUN_DIR is full, say.
     """
-    state = State(phase, int(time.time()), reason)
+    state = begun(phase, reason, since)
     temporary = run_dir / "state.json.new"
     try:
         temporary.write_text(json.dumps(state._asdict()) + "\n")
@@ -47,13 +49,17 @@ def write(run_dir: Path, phase: Phase, reason: str = "") -> State:
     return state
 
 
-def remember(run_dir: Path, phase: Phase, reason: str = "") -> State:
+def begun(phase: Phase, reason: str, since: int | None) -> State:
+    return State(phase, int(time.time()) if since is None else since, reason)
+
+
+def remember(run_dir: Path, phase: Phase, reason: str = "", since: int | None = None) -> State:
     """The same with a warning for an error: a full disk is no reason to cut a guest off."""
     try:
-        return write(run_dir, phase, reason)
+        return write(run_dir, phase, reason, since)
     except StorageError as err:
         logger.warning("%s", err)
-        return State(phase, int(time.time()), reason)
+        return begun(phase, reason, since)
 
 
 def read(run_dir: Path) -> State | None:

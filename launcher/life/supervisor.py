@@ -10,17 +10,20 @@ from signal import SIG_BLOCK, SIGINT, SIGKILL, SIGTERM, pthread_sigmask
 from socket import socket
 from typing import Any, TypeVar
 
+from launcher.disk.space import Backing
 from launcher.host.process import Child
-from launcher.life import state
+from launcher.life import io_error, state
 from launcher.life.children import end_of, relay
 from launcher.life.control import serve
 from launcher.life.health import Health
 from launcher.life.ladder import Rung
 from launcher.life.monitor import Monitor, MonitorLost, connect
 from launcher.life.outcome import End
+from launcher.life.recovery import Recovery
 from launcher.life.service import Service, keep
 from launcher.life.shutdown import Descent
 from launcher.life.state import Phase, State
+from launcher.life.volumes import Volumes
 
 logger = logging.getLogger("startvm")
 T = TypeVar("T")
@@ -37,7 +40,8 @@ SAME_REBOOT = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Vm:
-    """A QEMU that was started paused, with what belongs to it. `door` is the control socket."""
+    """A QEMU that was started paused, with what belongs to it. `door` is the control socket;
+    `disks` has the file of each disk that the guest writes to, by the name of its block node."""
 
     name: str
     qemu: Child
@@ -46,6 +50,7 @@ class Vm:
     agent_socket: Path
     run_dir: Path
     stop_timeout: float
+    disks: Mapping[str, Backing]
 
 
 def supervise(vm: Vm, prepare: Callable[[], Sequence[Service]]) -> End:
@@ -76,8 +81,8 @@ class Supervision:
         self._ran = False
         self._stopping = False
         self._forced = False
+        self._paused = False
         self._reason: str | None = None
-        self._trouble = ""
         self._state = State(Phase.STARTING, 0)
         self._reset = -SAME_REBOOT
         self._tasks = AsyncExitStack()
@@ -94,7 +99,10 @@ class Supervision:
         impatience = self._begin(self._kill_when_told())
         with suppress(MonitorLost):
             self._monitor = await self._tasks.enter_async_context(connect(self.vm.monitor))
-            self._following = self._begin(self._follow(self._monitor))
+            volumes = Volumes(self.vm.disks)
+            self._recovery = Recovery(self._monitor, volumes.space, self._tell)
+            self._begin(self._recovery.watch())
+            self._following = self._begin(self._follow(self._monitor, self._recovery))
             logger.debug("the monitor answers")
         impatience.cancel()
         return self._monitor is not None and not self._stopping
@@ -118,6 +126,7 @@ class Supervision:
             ran=self._ran,
             asked=self._stopping,
             forced=self._forced,
+            paused=self._paused,
             words=await self._words,
         )
 
@@ -171,6 +180,9 @@ class Supervision:
         self._stopping = True
         self._remember(Phase.STOPPING)
         logger.info("told to stop; the guest has %g s", self.vm.stop_timeout)
+        if self._paused:
+            logger.warning("the VM is paused, and cannot shut down unless it goes on before that")
+            self._recovery.hurry()
         descent = Descent(monitor, self.vm.qemu, self.vm.agent_socket, self._ended, self._orders)
         rung = await descent.run(self.vm.stop_timeout)
         self._forced = rung in (Rung.QUIT, Rung.KILL)
@@ -183,7 +195,7 @@ class Supervision:
             logger.error("QEMU closed its monitor but did not end; killing it")
             return self.vm.qemu.stop(grace=0)
 
-    async def _follow(self, monitor: Monitor) -> None:
+    async def _follow(self, monitor: Monitor, recovery: Recovery) -> None:
         """Log QEMU's events, and keep the state file true."""
         async for event in monitor.events():
             name, data = event["event"], event.get("data", {})
@@ -192,13 +204,18 @@ class Supervision:
             match name:
                 case "SHUTDOWN":
                     self._reason = data["reason"]
-                case "RESUME" if not self._stopping:
-                    self._trouble = ""
-                    self._remember(Phase.RUNNING)
+                case "RESUME":
+                    self._paused = False
+                    recovery.started()
+                    # One that was let go on has to last before it counts.
+                    if not recovery.is_under_way:
+                        self._tell(Phase.RUNNING, "")
                 case "BLOCK_IO_ERROR" if data.get("action") == "stop":
-                    self._trouble = disk_error(data)
-                case "STOP" if not self._stopping and self._reason is None:
-                    self._remember(Phase.PAUSED, self._trouble)
+                    recovery.failed(data)
+                case "STOP" if self._reason is None:
+                    self._paused = True
+                    recovery.stopped()
+                    self._tell(Phase.PAUSED, recovery.reason)
         self._closed.set()
 
     def _is_first_reset(self) -> bool:
@@ -207,17 +224,14 @@ class Supervision:
         before, self._reset = self._reset, now
         return now - before > SAME_REBOOT
 
+    def _tell(self, phase: Phase, reason: str) -> None:
+        """The phase of a VM that nobody has told to stop."""
+        if not self._stopping:
+            self._remember(phase, reason)
+
     def _remember(self, phase: Phase, reason: str = "") -> None:
-        self._state = state.remember(self.vm.run_dir, phase, reason)
-
-
-def disk_error(data: Mapping[str, Any]) -> str:
-    """QMP's BLOCK_IO_ERROR in words."""
-    full = " (no space left)" if data.get("nospace") else ""
-    why = data.get("reason", "unknown reason")
-    # The node has no name when the drive is empty.
-    node = data.get("node-name") or data["device"]
-    return f"disk {node}: {data['operation']} failed: {why}{full}"
+        since = self._state.since if phase is self._state.phase else None
+        self._state = state.remember(self.vm.run_dir, phase, reason, since)
 
 
 def notice(name: str, data: Mapping[str, Any]) -> None:
@@ -229,8 +243,9 @@ def notice(name: str, data: Mapping[str, Any]) -> None:
             logger.info("the VM is off: %s", data["reason"])
         case "GUEST_PANICKED":
             logger.error("the guest panicked")
-        case "BLOCK_IO_ERROR":
-            logger.error("%s", disk_error(data))
+        # One that stops the VM is told by Recovery.
+        case "BLOCK_IO_ERROR" if data.get("action") != "stop":
+            logger.error("%s", io_error.of(data))
         case "STOP":
             logger.debug("the VM is paused")
         case _:

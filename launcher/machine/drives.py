@@ -5,12 +5,26 @@ from collections.abc import Iterator
 from launcher.machine.devices import Machine, PetDisk, RawDisk, Seed
 from launcher.machine.options import Values, Words, option
 
+# An error that is reported becomes the guest's: it makes its file system read-only and forgets what
+# it had still to write, though network storage that was away is often back in a minute. So QEMU
+# stops the VM instead and keeps the request, which `cont` sends again (`launcher.life.recovery`).
+# Of writes that find no space this is QEMU's own default; here it is so for every error, as oVirt
+# and KubeVirt have it.
+ON_ERROR: Values = {"werror": "stop", "rerror": "stop"}
+
+# Names of block nodes, by which QEMU tells of errors.
+PET_NODE = "pet"
+
+
+def extra_node(number: int) -> str:
+    return f"disk{number}"
+
 
 def options(machine: Machine) -> Iterator[Words]:
     yield option("-object", "iothread", {"id": "io0"})
     yield from pet(machine.pet)
     for number, disk in enumerate(machine.disks):
-        yield from raw(f"disk{number}", disk)
+        yield from raw(extra_node(number), disk)
     if machine.seed:
         yield from seed(machine.seed)
 
@@ -26,7 +40,7 @@ def pet(disk: PetDisk) -> Iterator[Words]:
         "file.filename": disk.base,
     }
     overlay: Values = {
-        "node-name": "pet",
+        "node-name": PET_NODE,
         "driver": "qcow2",
         # Named here, so that QEMU does not follow the path in the overlay's header.
         "backing": "base",
@@ -41,7 +55,7 @@ def pet(disk: PetDisk) -> Iterator[Words]:
     }
     yield option("-blockdev", "", base)
     yield option("-blockdev", "", overlay)
-    front: Values = {"drive": "pet", "iothread": "io0", "bootindex": 1}
+    front: Values = {"drive": PET_NODE, "iothread": "io0", "bootindex": 1, **ON_ERROR}
     yield option("-device", "virtio-blk-pci", front)
 
 
@@ -61,7 +75,7 @@ def raw(node: str, disk: RawDisk) -> Iterator[Words]:
         "file.cache.direct": disk.direct,
     }
     yield option("-blockdev", "", values)
-    yield option("-device", "virtio-blk-pci", {"drive": node, "iothread": "io0"})
+    yield option("-device", "virtio-blk-pci", {"drive": node, "iothread": "io0", **ON_ERROR})
 
 
 def seed(drive: Seed) -> Iterator[Words]:

@@ -302,6 +302,17 @@ class Settings(NamedTuple):
         "The same for a guest that panics (seen through its pvpanic device).",
         default="restart",
     )
+    node_name: str | None = setting(
+        "Pod",
+        "NODE_NAME",
+        parse.host_name,
+        "The node that the pod runs on. It and the next two are told to whoever finds the pet in "
+        "use.",
+    )
+    pod_namespace: str | None = setting(
+        "Pod", "POD_NAMESPACE", parse.host_name, "The pod's namespace."
+    )
+    pod_uid: str | None = setting("Pod", "POD_UID", parse.host_name, "The pod's UID.")
     log_level: str = setting(
         "Log", "LOG_LEVEL", parse.one_of(*LEVELS), "How much to log.", default="info"
     )

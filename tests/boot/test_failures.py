@@ -1,8 +1,11 @@
 """What dies while the VM runs, and what must not run twice."""
 
 import contextlib
+import json
 import os
+import re
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -68,17 +71,47 @@ def test_the_end_of_qemu_is_told_in_words(idle: Pod) -> None:
     assert "br0" not in idle.site.pod.run("ip", "link")
 
 
-def test_a_pet_runs_once(idle: Pod, tmp_path: Path) -> None:
-    """Two pods of one name on one volume, on two nodes say."""
-    running(idle)
+def test_a_pet_runs_once_and_the_second_pod_is_told_who_has_it(idle: Pod, tmp_path: Path) -> None:
+    """Two pods of one name on one volume, on two nodes say. What is done to the first one's words
+    about itself makes no difference: the lock is QEMU's."""
+    note = idle.folder / "pet/web-3.holder.json"
+    running(idle, NODE_NAME="n1", POD_NAMESPACE="pets")
     with site("calico") as elsewhere:
         settings = {**idle.settings, "RUN_DIR": str(tmp_path / "run")}
         with pod(elsewhere, idle.folder, idle.key, idle.image, settings) as other:
-            end = other.start().wait()
+            end = other.start(VM_DISK_SIZE="1G").wait()
+            assert end.status == 75, end.log
+            first = rf"web-3 \({idle.site.pod_ip}, in the namespace pets, on the node n1\) since 20"
+            assert re.search(f"the pet web-3 is in use by the pod {first}", end.log)
+            assert str(idle.disk) in end.log
+            assert "a pet runs once; the other pod has to end first" in end.log
+            assert idle.runs[0].is_alive
+
+            note.unlink()
+            assert other.start().wait().status == 75
+
+            # It died, and its words stayed.
+            note.write_text('{"pod": "web-3"}')
+            idle.runs[0].kill()
+            running(other)
+            assert json.loads(note.read_text())["address"] == elsewhere.pod_ip
+            other.runs[-1].stop()
+    assert not note.exists()
+
+
+def test_an_extra_disk_in_use_is_named(idle: Pod) -> None:
+    disk = idle.folder / "volumes/a.img"
+    disk.write_bytes(bytes(1 << 20))
+    argv = ["qemu-io", "-f", "raw", str(disk)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdin
+        assert holder.stdout
+        # The prompt comes once it is open.
+        assert holder.stdout.read(len("qemu-io>")) == b"qemu-io>"
+        end = idle.start().wait()
+        holder.stdin.close()
     assert end.status == 75, end.log
-    assert str(idle.disk) in end.log
-    assert "a pet runs once; the other pod has to end first" in end.log
-    assert idle.runs[0].is_alive
+    assert f"startvm: error: the disk {disk} is in use by another process" in end.log
 
 
 def test_a_guest_that_fills_its_volume_is_paused_not_broken(idle: Pod) -> None:
@@ -90,7 +123,10 @@ def test_a_guest_that_fills_its_volume_is_paused_not_broken(idle: Pod) -> None:
         )
         run.log.wait_for(r"error: disk pet: write failed: .* \(no space left\)")
         wait_for_status(idle, "paused: disk pet: write failed: ")
-        assert run.stop().status == 70
+        end = run.stop()
+    assert (end.status, end.seconds < 4) == (70, True), end.log
+    assert "warning: the VM is paused, and cannot shut down unless it goes on before" in end.log
+    assert "error: the VM was paused, so the guest could not shut down and was cut off" in end.log
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from tests.boot.conftest import Up
 from tests.boot.test_policies import tell
 from tests.boot.test_stop import NO_AGENT
-from tests.pods.container import QEMU_USER, Rights, volume
+from tests.pods.container import QEMU_USER, Rights
 from tests.pods.vm import COMMANDS, Pod
 from tests.storage.http_server import Hold, Reply, Server
 
@@ -122,17 +122,3 @@ def test_from_the_first_byte_of_the_image_to_the_end(idle: Pod, server: Server) 
     assert run.stop().status == 0
     assert probes(idle) == {"startup": False, "ready": False, "alive": False}
     assert not (idle.run_dir / "control.sock").exists()
-
-
-def test_a_full_disk_is_alive_and_not_ready(idle: Pod) -> None:
-    with volume(idle.folder / "pet", "4M"):
-        run = idle.boot(STOP_TIMEOUT="4")
-        idle.client.attempt(
-            "(dd if=/dev/urandom of=/data/much bs=1M count=8; sync) >/dev/null 2>&1 &"
-        )
-        run.log.wait_for("no space left")
-        why = "paused: disk pet: write failed: No space left on device (no space left)"
-        wait_for(idle, (False, why), "ready")
-        assert probe(idle, "alive") == (True, why)
-        assert probe(idle, "startup")[0]
-        run.stop()

@@ -56,7 +56,9 @@ class Rendered(NamedTuple):
         return container
 
     def environment(self, vm: str | None = None) -> dict[str, str]:
-        return {each["name"]: each["value"] for each in self.container(vm)["env"]}
+        """The variables that have their value here; others get it from the pod."""
+        env = self.container(vm)["env"]
+        return {each["name"]: each["value"] for each in env if "value" in each}
 
 
 class Helm(NamedTuple):

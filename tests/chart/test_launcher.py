@@ -20,7 +20,7 @@ FOREIGN = {"HTTPS_PROXY", "REQUESTS_CA_BUNDLE"}
 def test_environment_is_taken(name: str) -> None:
     for each in NEWEST.template(SCENARIOS[name]).of_kind("StatefulSet"):
         container = each["spec"]["template"]["spec"]["containers"][0]
-        environment = {entry["name"]: entry["value"] for entry in container["env"]}
+        environment = {entry["name"]: entry.get("value", "pod") for entry in container["env"]}
         assert environment.keys() - FOREIGN <= {row.name for row in rows().values()}
         pod = f"{each['metadata']['name']}-0"
         settings = load(environment, Surroundings(Container(hostname=pod)))
@@ -42,6 +42,20 @@ def test_files_it_names_are_mounted(name: str) -> None:
         assert set(mounts.values()) <= volumes
         assert {"/userdata", "/run/berth"} <= mounts.keys()
         assert ("/image" in mounts) != ({"/shared", "/pet"} <= mounts.keys())
+
+
+def test_the_pod_tells_who_it_is() -> None:
+    """To whoever finds its pet in use."""
+    found = {
+        each["name"]: each["valueFrom"]["fieldRef"]["fieldPath"]
+        for each in defaults().container()["env"]
+        if "valueFrom" in each
+    }
+    assert found == {
+        "NODE_NAME": "spec.nodeName",
+        "POD_NAMESPACE": "metadata.namespace",
+        "POD_UID": "metadata.uid",
+    }
 
 
 def guest(values: dict[str, object]) -> dict[str, str]:
@@ -91,7 +105,7 @@ def test_further_disks_are_where_the_launcher_looks_and_may_change_their_owner()
     # Devices are made in the container's own file system, which is read-only but for /dev.
     disks = {"block": {"size": "1Gi"}, "file": {"claimName": "old", "file": "disk.img"}}
     container = NEWEST.template({"sshKey": KEY, "extraDisks": disks}).container()
-    environment = {each["name"]: each["value"] for each in container["env"]}
+    environment = {each["name"]: each.get("value") for each in container["env"]}
     mounts = [each["mountPath"] for each in container["volumeMounts"] if "subPath" in each]
     paths = [*mounts, *(each["devicePath"] for each in container["volumeDevices"])]
     assert environment["DISKS_DIR"].startswith("/dev/")

@@ -10,6 +10,7 @@ from pathlib import Path
 from signal import SIGINT, SIGTERM
 from typing import Any
 
+from launcher.disk.space import Backing
 from launcher.host.process import Child, spawn
 from launcher.host.unix import listening
 from launcher.life import control, state
@@ -51,6 +52,8 @@ class Life:
         self.run_dir = run_dir
         self.notes = run_dir / "notes"
         self.door = control.path(run_dir)
+        self.script: dict[str, list[Step]] = {}
+        self.disks: dict[str, Backing] = {}
         self.qemu: Child | None = None
         self.monitor: socket.socket | None = None
 
@@ -70,13 +73,22 @@ class Life:
         **script: list[Step],
     ) -> End:
         self.monitor, theirs = socket.socketpair()
-        argv = [sys.executable, "-SE", str(FAKE), str(theirs.fileno()), json.dumps(script)]
+        argv = [sys.executable, "-SE", str(FAKE), str(theirs.fileno())]
+        argv.append(json.dumps(self.script | script))
         with ExitStack() as stack:
             with theirs:
                 self.qemu = stack.enter_context(
                     spawn("qemu", argv, pass_fds=[theirs.fileno()], capture_stderr=True)
                 )
-            agent = self.run_dir / "agent.sock"
             door = stack.enter_context(listening(self.door))
-            vm = Vm("web-0", self.qemu, self.monitor, door, agent, self.run_dir, stop_timeout)
+            vm = Vm(
+                name="web-0",
+                qemu=self.qemu,
+                monitor=self.monitor,
+                door=door,
+                agent_socket=self.run_dir / "agent.sock",
+                run_dir=self.run_dir,
+                stop_timeout=stop_timeout,
+                disks=self.disks,
+            )
             return supervise(vm, prepare)

@@ -20,7 +20,7 @@ from launcher.host.container import Container
 from launcher.image import fetch
 from launcher.image.format import qcow2
 from launcher.image.store import bases, hiding, references
-from launcher.life import needed
+from launcher.life.needed import Need
 from launcher.settings.load import Surroundings, load
 from launcher.settings.table import Settings
 
@@ -39,10 +39,11 @@ def start(settings: Settings) -> None:
     else:
         base = bases.find(settings)
     planned = plan(settings, found, base)
-    with needed.secured(shared, planned, lambda: fetch.ensure(settings)) as base:
+    need = Need(shared, planned)
+    with need.secured(lambda: fetch.ensure(settings)) as base:
         pet.apply(plan(settings, found, base, draw=lambda: planned.uuid))
     stands(settings, shared)
-    needed.renew(shared, planned, base)
+    need.renew(base)
 
 
 def stands(settings: Settings, shared: Path) -> None:

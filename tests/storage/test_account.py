@@ -13,6 +13,7 @@ from launcher.host import access
 from launcher.host.account import Account, assumed
 from launcher.host.errors import RightMissing
 from launcher.host.process import Limits, run, spawn
+from launcher.life.start import how_to_open
 from tests.storage.processes import assert_child_dies_with, shell
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +43,17 @@ def folder() -> Iterator[Path]:
 
 def few(script: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([*FEW, script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+def test_how_disks_open_is_seen_as_qemu_s_user(folder: Path) -> None:
+    disk = folder / "disk"
+    disk.write_bytes(bytes(4096))
+    disk.chmod(0o600)
+    assert how_to_open(folder / "base", [disk], None).direct == {disk}
+    assert how_to_open(folder / "base", [disk], QEMU).direct == set()
+    disk.chmod(0o644)
+    assert how_to_open(folder / "base", [disk], QEMU).direct == {disk}
+    assert os.geteuid() == 0
 
 
 def test_whom_a_program_runs_as() -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import re
 import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,12 +12,13 @@ from signal import SIGABRT, SIGINT, SIGKILL, SIGTERM
 
 import pytest
 
+from launcher.disk.space import Backing
 from launcher.host.errors import LauncherError
-from launcher.life import supervisor
+from launcher.life import state, supervisor
 from launcher.life.outcome import End
 from launcher.life.service import Service
-from launcher.life.state import Phase
-from tests.storage.lives import GUEST_OFF, RUNS, TERM, Life, signals_restored
+from launcher.life.state import Phase, State
+from tests.storage.lives import GUEST_OFF, RUNS, TERM, Life, Step, signals_restored
 
 
 @pytest.fixture
@@ -167,6 +170,104 @@ def test_disk_errors_are_told(life: Life, caplog: pytest.LogCaptureFixture) -> N
     )
     assert "disk pet: write failed: ENOSPC (no space left)" in caplog.text
     assert "disk cd0: read failed: no medium" in caplog.text
+
+
+FULL: Step = [
+    "event",
+    "BLOCK_IO_ERROR",
+    {
+        "node-name": "pet",
+        "operation": "write",
+        "action": "stop",
+        "nospace": True,
+        "reason": "No space left on device",
+    },
+]
+STOPPED: list[Step] = [FULL, FULL, ["event", "STOP", {}]]
+
+
+def asked(status: str, *steps: Step) -> list[Step]:
+    return [["return", {"status": status, "running": status == "running"}], *steps]
+
+
+def test_what_a_full_disk_lacks_is_told(life: Life, caplog: pytest.LogCaptureFixture) -> None:
+    disk = life.run_dir / "web-0.qcow2"
+    disk.write_bytes(b"")
+    life.disks["pet"] = Backing(disk, 5 << 60)
+    life.script["query-status"] = asked("io-error", *GUEST_OFF)
+    life.live(cont=[RUNS, *STOPPED])
+    life.phase_at(Phase.PAUSED)
+    found = state.read(life.run_dir)
+    assert found
+    missing = (
+        r"has [0-9.]+ \w+ of [0-9.]+ \w+ free, and web-0.qcow2 may still take [0-9]+ TiB: up to"
+    )
+    full = r"disk pet: write failed: No space left on device \(no space left\)"
+    assert re.match(f"{full}; {life.run_dir} {missing}", found.reason)
+    assert [each.levelname for each in caplog.records if re.match(full, each.message)] == ["ERROR"]
+    assert caplog.text.count("the VM is paused, and goes on by itself once ") == 1
+
+
+def test_attempts_in_vain_are_no_change(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the pod would be ready for a moment at each, and paused since the last one."""
+    told: list[tuple[Phase, int | None]] = []
+    remember = state.remember
+
+    def note(folder: Path, phase: Phase, reason: str = "", since: int | None = None) -> State:
+        told.append((phase, since))
+        return remember(folder, phase, reason, since)
+
+    monkeypatch.setattr(state, "remember", note)
+
+    def stop_after_two() -> None:
+        deadline = time.monotonic() + 30
+        while not life.notes.exists() or len(life.notes.read_text()) < 2:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.01)
+        os.kill(os.getpid(), SIGTERM)
+
+    def prepare() -> Sequence[Service]:
+        threading.Thread(target=stop_after_two).start()
+        return ()
+
+    life.script["query-status"] = asked("io-error")
+    life.live(prepare, stop_timeout=2, cont=[RUNS, *STOPPED, life.note("c")])
+    begun, paused, *again, stopping = told
+    assert begun == (Phase.RUNNING, None)
+    assert paused == (Phase.PAUSED, None)
+    assert {phase for phase, _ in again} == {Phase.PAUSED}
+    assert None not in {since for _, since in again}
+    assert stopping[0] is Phase.STOPPING
+
+
+def test_it_is_told_to_go_on(life: Life) -> None:
+    life.script["query-status"] = asked("io-error", TERM)
+    life.live(stop_timeout=2, cont=[RUNS, *STOPPED, life.note("cont ")])
+    assert life.notes.read_text().startswith("cont cont ")
+
+
+def test_what_was_got_over_is_told(life: Life, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    life.script["query-status"] = asked("running", TERM)
+    life.live(cont=[RUNS, *STOPPED, RUNS])
+    assert "the VM goes on after " in caplog.text
+
+
+def test_an_order_to_a_vm_that_is_paused(life: Life, caplog: pytest.LogCaptureFixture) -> None:
+    # The first question is the one before the first attempt.
+    life.script["query-status"] = asked("io-error", TERM)
+    end = life.live(stop_timeout=2, cont=[RUNS, *STOPPED])
+    assert end == End(0, "host-qmp-quit", True, asked=True, forced=True, paused=True)
+    assert "the VM is paused, and cannot shut down unless it goes on before that" in caplog.text
+
+
+def test_a_person_s_pause_is_left_alone(life: Life) -> None:
+    life.script["query-status"] = asked("paused")
+    cont = [RUNS, ["event", "STOP", {}], TERM, life.note("cont ")]
+    end = life.live(stop_timeout=4, cont=cont)
+    assert (end.forced, end.paused) == (True, True)
+    assert life.notes.read_text() == "cont "
 
 
 def test_full_disk_does_not_end_the_guest(life: Life, caplog: pytest.LogCaptureFixture) -> None:

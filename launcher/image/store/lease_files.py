@@ -8,8 +8,6 @@ from typing import NamedTuple
 
 from launcher.image.store.lease import NAME, SIZE, Claim, Kernel, Lock
 
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
 # How a file system says that it has no such locks.
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
@@ -26,11 +24,6 @@ class Seen(NamedTuple):
     @property
     def id(self) -> str:
         return self.claim.id if self.claim else ""
-
-
-def boot_id() -> str:
-    """Of the kernel that we run under, the same in all of its containers."""
-    return BOOT_ID.read_text(encoding="ascii").strip()
 
 
 def path(folder: Path, key: str, generation: int) -> Path:

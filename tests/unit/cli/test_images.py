@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from launcher.cli.commands import commands
-from launcher.image.store import lease_files, references
+from launcher.host import container
+from launcher.image.store import references
 from launcher.image.store.plan import YOUNG
 from launcher.image.store.references import Reference
 from tests.conftest import Golden
@@ -29,7 +30,7 @@ OTHER_UUID = "6b1e8d1c-2f5e-4b8e-9d55-5b8f0a5b7f22"
 
 @pytest.fixture
 def volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Volume:
-    monkeypatch.setattr(lease_files, "boot_id", lambda: "boot-1")
+    monkeypatch.setattr(container, "boot_id", lambda: "boot-1")
     path = tmp_path / "shared"
     path.mkdir()
     return Volume(path)

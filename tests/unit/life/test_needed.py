@@ -10,13 +10,12 @@ import pytest
 from launcher.disk.place import Place
 from launcher.disk.plan import Found, PetPlan
 from launcher.disk.record import PetRecord
-from launcher.host import container
 from launcher.host.errors import InputMissing, SettingsError, StorageError
 from launcher.image.base import Base
 from launcher.image.store import bases, prune, references
 from launcher.image.store.record import Address
 from launcher.image.store.references import Reference
-from launcher.life import needed
+from launcher.life.needed import Need
 from tests.unit.image.conftest import URL, Volume
 
 DIGEST = hashlib.sha256(b"an image").hexdigest()
@@ -46,8 +45,11 @@ class Pod:
             place, found, "create", UUID, record.mac, base, None, None, source, notices=()
         )
 
+    def need(self, plan: PetPlan) -> Need:
+        return Need(self.volume.path, plan, "shop")
+
     def secure(self, plan: PetPlan) -> None:
-        with needed.secured(self.volume.path, plan, self.fetch) as base:
+        with self.need(plan).secured(self.fetch) as base:
             assert base.path.exists()
             self.starts.append(base)
             plan.place.record.touch()
@@ -57,8 +59,7 @@ class Pod:
 
 
 @pytest.fixture
-def pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pod:
-    monkeypatch.setattr(container, "namespace", lambda: "shop")
+def pod(tmp_path: Path) -> Pod:
     for name in ("shared", "pet"):
         (tmp_path / name).mkdir()
     return Pod(Volume(tmp_path / "shared"), tmp_path / "pet")
@@ -75,7 +76,7 @@ def test_a_new_pet(pod: Pod) -> None:
 
 
 def test_it_is_written_down_before_the_pet_is_made(pod: Pod) -> None:
-    with needed.secured(pod.volume.path, pod.plan(), pod.fetch):
+    with pod.need(pod.plan()).secured(pod.fetch):
         assert pod.references() == [UUID]
 
 
@@ -111,13 +112,13 @@ def test_the_base_of_a_pet_that_is_there_is_not_fetched_behind_its_back(pod: Pod
 
 
 def test_a_pet_of_an_older_berth_is_written_down_before_it_starts(pod: Pod) -> None:
-    with needed.secured(pod.volume.path, pod.plan(pod.volume.adopt(), kept=True), pod.fetch):
+    with pod.need(pod.plan(pod.volume.adopt(), kept=True)).secured(pod.fetch):
         assert pod.references() == [UUID]
 
 
 @pytest.mark.parametrize("error", [SettingsError(["too small"]), KeyboardInterrupt()])
 def test_a_pet_that_is_not_made_needs_no_base(pod: Pod, error: BaseException) -> None:
-    with pytest.raises(type(error)), needed.secured(pod.volume.path, pod.plan(), pod.fetch):
+    with pytest.raises(type(error)), pod.need(pod.plan()).secured(pod.fetch):
         raise error
     assert pod.references() == []
     assert not references.folder(pod.volume.path, DIGEST).exists()
@@ -127,7 +128,7 @@ def test_one_that_was_made_as_far_as_its_record_does(pod: Pod) -> None:
     plan = pod.plan()
     plan.place.record.touch()
     failed = StorageError("its disk could not be named")
-    with pytest.raises(StorageError), needed.secured(pod.volume.path, plan, pod.fetch):
+    with pytest.raises(StorageError), pod.need(plan).secured(pod.fetch):
         raise failed
     assert pod.references() == [UUID]
 
@@ -139,7 +140,7 @@ def test_each_start_is_written_down(pod: Pod, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(references, "now", lambda: "later")
     plan = pod.plan(base, kept=True)
     pod.secure(plan)
-    needed.renew(pod.volume.path, plan, base)
+    pod.need(plan).renew(base)
     (reference,) = references.read(pod.volume.path, DIGEST)
     assert (reference.first, reference.last) == ("the first time", "later")
 
@@ -153,7 +154,7 @@ def test_a_volume_that_cannot_be_written_to(
     base = pod.volume.adopt()
     monkeypatch.setattr(Path, "mkdir", refuse)
     pod.secure(pod.plan(base))
-    needed.renew(pod.volume.path, pod.plan(base, kept=True), base)
+    pod.need(pod.plan(base, kept=True)).renew(base)
     assert pod.starts == [base]
     assert caplog.text.count("does not know of it: Read-only file system") == 2
     assert pod.volume.names() == sorted(

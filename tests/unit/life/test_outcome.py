@@ -40,6 +40,11 @@ Policy = Literal["restart", "stay"]
             70,
             "the guest did not shut down in time and was cut off",
         ),
+        (
+            STOPPED._replace(forced=True, reason="host-qmp-quit", paused=True),
+            70,
+            "the VM was paused, so the guest could not shut down and was cut off",
+        ),
         (STOPPED._replace(status=1, words=("disk gone",)), 70, "QEMU exited 1:\ndisk gone"),
         (OFF._replace(reason="guest-reset"), 0, "QEMU ended (guest-reset)"),
         (OFF._replace(reason=None), 0, "QEMU ended (it gave no reason)"),
@@ -52,7 +57,8 @@ Policy = Literal["restart", "stay"]
         (
             OFF._replace(status=1, reason=None, ran=False, words=LOCKED),
             75,
-            "another process holds one of the VM's disks:\n" + "\n".join(LOCKED),
+            "the disk /pet/web-0.qcow2 is in use by another process, and locked; QEMU:\n"
+            + "\n".join(LOCKED),
         ),
     ],
 )
@@ -90,3 +96,11 @@ def test_what_can_be_done_is_told() -> None:
     cut_off: Outcome = outcome(STOPPED._replace(forced=True), "restart", "restart")
     assert "STOP_TIMEOUT" in cut_off.hint
     assert outcome(OFF._replace(status=1, words=LOCKED), "restart", "restart").hint
+
+
+def test_who_holds_the_disk_is_told() -> None:
+    locked = OFF._replace(status=1, reason=None, ran=False, words=LOCKED)
+    told = {"/pet/web-0.qcow2": "web-1 has it", "/pet/web-1.qcow2": "nobody has it"}
+    found = outcome(locked, "restart", "restart", told)
+    assert found.text.startswith("web-1 has it; QEMU:\n")
+    assert "the other pod has to end first" in found.hint

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from launcher.host.errors import StorageError
-from launcher.life.state import Phase, State, read, write
+from launcher.life.state import Phase, State, read, remember, write
 
 
 @pytest.mark.parametrize("phase", Phase)
@@ -17,6 +17,12 @@ def test_what_is_written_is_read(tmp_path: Path, phase: Phase) -> None:
     assert found == State(phase, found.since if found else 0, "the guest powered itself off")
     assert found.phase is phase
     assert abs(found.since - time.time()) <= 2
+
+
+def test_another_reason_is_not_another_beginning(tmp_path: Path) -> None:
+    write(tmp_path, Phase.STARTING, "fetched 1 %", since=1000)
+    remember(tmp_path, Phase.STARTING, "fetched 2 %", since=1000)
+    assert read(tmp_path) == State(Phase.STARTING, 1000, "fetched 2 %")
 
 
 def test_nothing_was_started(tmp_path: Path) -> None:

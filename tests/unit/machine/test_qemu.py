@@ -51,6 +51,18 @@ def test_locks_and_flushes_stay_on(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MACHINES)
+def test_no_error_of_a_disk_that_is_written_to_reaches_the_guest(name: str) -> None:
+    disks = [
+        each
+        for each in values(argv(name), "-device")
+        if ",drive=pet," in each or ",drive=disk" in each
+    ]
+    assert len(disks) == 1 + len(MACHINES[name].disks)
+    for each in disks:
+        assert each.endswith(",werror=stop,rerror=stop")
+
+
+@pytest.mark.parametrize("name", MACHINES)
 def test_only_base_and_config_drive_are_read_only(name: str) -> None:
     drives = values(argv(name), "-blockdev")
     read_only = {each.split(",")[0] for each in drives if ",read-only=on," in each}
@@ -100,8 +112,8 @@ def test_users_arguments_come_last_and_as_they_are() -> None:
 def test_the_pet_is_what_boots() -> None:
     for name in MACHINES:
         devices = values(argv(name), "-device")
-        boots = [each for each in devices if "bootindex=" in each]
-        assert boots == ["virtio-blk-pci,drive=pet,iothread=io0,bootindex=1"]
+        (boots,) = [each for each in devices if "bootindex=" in each]
+        assert boots.startswith("virtio-blk-pci,drive=pet,iothread=io0,bootindex=1,")
 
 
 def test_memory_is_rounded_down_to_what_was_given() -> None:
