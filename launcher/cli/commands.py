@@ -3,14 +3,15 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import click
 
 from launcher import __version__
+from launcher.cli.pet import pet
+from launcher.cli.rebase import rebase
+from launcher.cli.snapshot import snapshot
+from launcher.cli.words import as_json, explained
 from launcher.host import log
-from launcher.host.errors import LauncherError
 from launcher.life.probe import QUESTIONS, Question
 
 
@@ -19,19 +20,6 @@ from launcher.life.probe import QUESTIONS, Question
 def commands() -> None:
     """Look at and talk to the VM of this container."""
     log.configure(os.environ.get("LOG_LEVEL", ""), os.environ.get("LOG_FORMAT", ""))
-
-
-@contextmanager
-def explained() -> Iterator[None]:
-    """End with a failure's own exit code, and its words instead of a traceback."""
-    try:
-        yield
-    except LauncherError as err:
-        click.echo(f"berth: {err}", err=True)
-        sys.exit(err.exit_code)
-
-
-as_json = click.option("--json", "as_json", is_flag=True, help="As JSON, for machines.")
 
 
 @commands.command()
@@ -106,3 +94,7 @@ def probe(question: Question, agent: bool) -> None:
     from launcher.cli import probe as quick
 
     sys.exit(quick.run([question, *(["--agent"] if agent else [])]))
+
+
+for each in (snapshot, pet, rebase):
+    commands.add_command(each)

@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
-from launcher.host import accelerator, container
+from launcher.disk.place import Place
+from launcher.host import accelerator, account, container
+from launcher.host.account import Account
 from launcher.settings.load import Surroundings, load, load_one
 from launcher.settings.table import Settings
 
@@ -28,3 +30,19 @@ def run_dir() -> Path:
     """
     found: Path = load_one(os.environ, "run_dir")
     return found
+
+
+def idle_pet(settings: Settings) -> tuple[Place, Account | None]:
+    """The pet of a VM that is off, with all done to its disk that was still to be done, and the
+    account that QEMU's tools run as.
+
+    :raise LauncherError: when there is none, or it is not whole.
+    """
+    from launcher.disk import rebase, whole
+    from launcher.life import pending
+
+    place, user = Place(settings.pet_dir, settings.vm_name), account.find(settings.qemu_user)
+    pending.finish(settings, user)
+    rebase.settle(place)
+    whole.look(place, settings.shared_dir)
+    return place, user

@@ -10,8 +10,10 @@ from signal import SIG_BLOCK, SIGINT, SIGKILL, SIGTERM, pthread_sigmask
 from socket import socket
 from typing import Any, TypeVar
 
+from launcher.disk.place import Place
 from launcher.host.process import Child
 from launcher.life import state
+from launcher.life.changes import Changes
 from launcher.life.children import end_of, relay
 from launcher.life.control import serve
 from launcher.life.health import Health
@@ -37,7 +39,8 @@ SAME_REBOOT = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Vm:
-    """A QEMU that was started paused, with what belongs to it. `door` is the control socket."""
+    """A QEMU that was started paused, with what belongs to it. `door` is the control socket;
+    `pet`: the names of its disk's files."""
 
     name: str
     qemu: Child
@@ -46,6 +49,7 @@ class Vm:
     agent_socket: Path
     run_dir: Path
     stop_timeout: float
+    pet: Place
 
 
 def supervise(vm: Vm, prepare: Callable[[], Sequence[Service]]) -> End:
@@ -106,7 +110,17 @@ class Supervision:
                 self._begin(keep(each))
             health = Health(self._monitor, self.vm.agent_socket, lambda: self._state)
             self._tasks.callback(health.close)
-            self._begin(serve(self.vm.door, {"status": health.status}))
+            changes = Changes(
+                self._monitor,
+                self.vm.agent_socket,
+                health.agent_is_free,
+                self.vm.pet,
+                lambda: self._state,
+                lambda: self._orders.put_nowait(None),
+            )
+            commands = {"status": health.status, **changes.commands()}
+            self._begin(serve(self.vm.door, commands))
+            self._begin(changes.tidy())
             with suppress(MonitorLost):
                 await self._run(self._monitor)
         status = await self._last_breath()

@@ -10,6 +10,7 @@ from pathlib import Path
 from signal import SIGINT, SIGTERM
 from typing import Any
 
+from launcher.disk.place import Place
 from launcher.host.process import Child, spawn
 from launcher.host.unix import listening
 from launcher.life import control, state
@@ -78,5 +79,14 @@ class Life:
                 )
             agent = self.run_dir / "agent.sock"
             door = stack.enter_context(listening(self.door))
-            vm = Vm("web-0", self.qemu, self.monitor, door, agent, self.run_dir, stop_timeout)
+            vm = Vm(
+                "web-0",
+                self.qemu,
+                self.monitor,
+                door,
+                agent,
+                self.run_dir,
+                stop_timeout,
+                pet=Place(self.run_dir, "web-0"),
+            )
             return supervise(vm, prepare)
