@@ -10,12 +10,13 @@ from launcher.cli.words import explained
 @click.option("--confirm", "wish", flag_value="confirm", help="Drop the disk kept from before.")
 @click.option("--undo", "wish", flag_value="undo", help="Go back to the disk kept from before.")
 def rebase(restart: bool, wish: str | None) -> None:
-    """Move the VM's disk to the base that IMG_SOURCE and IMG_CHECKSUM name now.
+    """Move the VM's disk to another base, its content as it is.
 
-    The guest finds every byte as it was: what the old base had and the new one has not is copied
-    into the disk, which grows by that. It is for letting an old base go. It upgrades nothing: a new
-    image under the changes of an old one would be a damaged file system, so that is not to be had
-    here; upgrade inside the guest, or start with a new disk.
+    It is the base that IMG_SOURCE and IMG_CHECKSUM name now, fetched if need be. The guest finds
+    every byte as it was: what the old base had and the new one has not is copied into the disk,
+    which grows by that. It is for letting an old base go. It upgrades nothing: a new image under
+    the changes of an old one would be a damaged file system, so that is not to be had here; upgrade
+    inside the guest, or start with a new disk.
 
     A copy is moved and compared with the disk before it takes its place. The old disk stays beside
     it until --confirm. --undo puts it back and keeps the other one in its place; what the guest

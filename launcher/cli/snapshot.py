@@ -31,7 +31,11 @@ def snapshot() -> None:
 @click.argument("name", callback=accepted)
 @click.option("--description", default="", help="Words for whoever lists them.")
 def create(name: str, description: str) -> None:
-    """Take the snapshot NAME: letters, digits, . _ and -, up to 63 of them."""
+    """Take the snapshot NAME.
+
+    It may have letters, digits, . _ and -, up to 63 of them; it begins with a letter or a digit and
+    is no number.
+    """
     from launcher.cli import environment
     from launcher.disk.snapshot import offline
     from launcher.life import reach
@@ -100,8 +104,8 @@ def restore(name: str, restart: bool, discard: bool) -> None:
     """Set the disk back to the snapshot NAME, which stays.
 
     The present state is kept as a snapshot before-restore-TIME, unless it is discarded. With
-    --restart the guest is shut down as for any stop, the container ends, and its next start restores
-    before the VM runs. A disk that has grown since grows again.
+    --restart the guest is shut down as for any stop, the container ends, and its next start
+    restores before the VM runs. A disk that has grown since grows again where VM_DISK_SIZE says so.
     """
     from launcher.cli import environment
     from launcher.disk import request

@@ -3,9 +3,9 @@
 It is made under another name beside the target, checked, made to last, and only then named; so
 whoever finds the target finds all of it.
 
-A VM that runs goes on meanwhile: it is one of the disk's snapshots that is read, whose clusters QEMU
-never writes to. QEMU's own backup job would make the guest's writes wait for the target, and fail
-with it.
+A VM that runs goes on meanwhile: it is one of the disk's snapshots that is read, whose clusters
+QEMU never writes to. QEMU's own backup job would make the guest's writes wait for the target, and
+fail with it.
 """
 
 import json

@@ -62,7 +62,7 @@ def check(found: Found, place: Place) -> tuple[PetRecord, int]:
         # Only the disk itself is moved. Its snapshots would come to stand on the new base as they
         # are, which is another content, and qemu-img says nothing.
         raise ImageRefused(
-            f"the pet {place.name} has {disk.snapshots} snapshots, which belong to its present base",
+            f"the pet {place.name} has {disk.snapshots} snapshots, which need its present base",
             hint="remove them first: berth snapshot list, berth snapshot delete",
         )
     return record, disk.virtual_size

@@ -1,9 +1,9 @@
 """What the next start is to do to the disk before the VM runs, written down beside it.
 
 It is written by the launcher that then shuts the guest down, and QEMU ends with its launcher; so
-there is never a guest that runs on while its disk waits to be set back. What it asks for may be done
-several times over, since the VM does not run in between, and is forgotten when it is done: so it is
-carried out once, whenever anything is killed.
+there is never a guest that runs on while its disk waits to be set back. What it asks for may be
+done several times over, since the VM does not run in between, and is forgotten when it is done: so
+it is carried out once, whenever anything is killed.
 """
 
 import json

@@ -1,6 +1,6 @@
 """A pet on a volume of its own and bases on a shared one, for tests of what is done to a pet.
 
-Run as a program it is a launcher that dies: `python -m tests.storage.pets STEP ACTION FOLDER COMMON`.
+Run as a program it is a launcher that dies, with the arguments STEP ACTION FOLDER COMMON.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,8 @@ def write(path: Path, pattern: int, offset: str, length: str = "1M") -> None:
 
 
 def holds(path: Path, pattern: int, offset: str, length: str = "1M") -> bool:
-    argv = ["qemu-io", "-r", "-f", "qcow2", "-c", f"read -P {pattern} {offset} {length}", path]
+    words = f"read -P {pattern} {offset} {length}"
+    argv = ["qemu-io", "-r", "-f", "qcow2", "-c", words, str(path)]
     said = subprocess.run(argv, capture_output=True, text=True)
     return said.returncode == 0 and "verification failed" not in said.stdout
 
@@ -150,7 +152,7 @@ def volumes(folder: Path) -> Volumes:
     return made
 
 
-ACTIONS = {
+ACTIONS: dict[str, Callable[[Volumes], object]] = {
     "start": lambda made: made.start(),
     "move": lambda made: made.move("two"),
     "undo": lambda made: made.undo(),

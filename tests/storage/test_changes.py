@@ -1,7 +1,7 @@
-"""What the control socket's commands do to the disk of a VM that runs; QEMU's part is qemu-img's."""
+"""What the control socket's commands do to the disk of a VM that runs."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,60 +16,12 @@ from launcher.host.unix import listening
 from launcher.life import changes, control
 from launcher.life.changes import Changes
 from launcher.life.control import Line
-from launcher.life.monitor import Monitor
-from launcher.life.state import Phase, State
-from tests.storage.pets import Volumes, run, volumes
+from launcher.life.state import Phase
+from tests.storage.pets import volumes
+from tests.storage.running import Running
 
 T = TypeVar("T")
 FULL = "QEMU refuses blockdev-snapshot-internal-sync: Could not create: No space left on device"
-
-
-class Qemu(Monitor):
-    """Takes snapshots as QEMU does; `fails` is what it says instead."""
-
-    def __init__(self, disk: Path) -> None:
-        self.disk = disk
-        self.fails = ""
-        self.takes = 0.0
-
-    async def execute(self, command: str, arguments: Mapping[str, object] | None = None) -> Any:
-        assert arguments
-        assert arguments["device"] == "pet"
-        await asyncio.sleep(self.takes)
-        if self.fails:
-            raise LauncherError(self.fails)
-        flag = {changes.CREATE: "-c", changes.DELETE: "-d"}[command]
-        run("qemu-img", "snapshot", flag, str(arguments["name"]), self.disk)
-        return {}
-
-
-class Running:
-    """A VM that runs, as far as `Changes` sees it."""
-
-    def __init__(self, made: Volumes) -> None:
-        self.made = made
-        self.qemu = Qemu(made.disk)
-        self.phase = Phase.RUNNING
-        self.stops: list[request.Request | None] = []
-
-    def do(self, work: Callable[[Changes], Awaitable[T]]) -> T:
-        async def all_of_it() -> T:
-            return await work(
-                Changes(
-                    self.qemu,
-                    self.made.folder / "no-agent",
-                    asyncio.Lock(),
-                    self.made.place,
-                    lambda: State(self.phase, 0),
-                    # What is to be done has to be written down by then.
-                    lambda: self.stops.append(request.load(self.made.place)),
-                )
-            )
-
-        return asyncio.run(all_of_it())
-
-    def names(self) -> list[str]:
-        return [each.name for each in listing.look(self.made.place)]
 
 
 @pytest.fixture
@@ -134,9 +86,16 @@ def test_guest_at_rest_is_told_so_unless_it_took_too_long(
 def test_vm_that_starts_or_stops_is_left_alone(running: Running, phase: Phase) -> None:
     create(running)
     running.phase = phase
-    for work in (Changes.create, Changes.delete, Changes.restore, Changes.hold):
+    arguments = {"name": "early"}
+    work: Callable[[Changes], Awaitable[object]]
+    for work in (
+        lambda ours: ours.create(arguments),
+        lambda ours: ours.delete(arguments),
+        lambda ours: ours.restore(arguments),
+        lambda ours: ours.hold(arguments),
+    ):
         with pytest.raises(Busy, match=f"the VM is {phase}"):
-            running.do(lambda ours, work=work: work(ours, {"name": "early"}))
+            running.do(work)
     assert (running.names(), running.stops) == (["early"], [])
 
 
@@ -249,5 +208,3 @@ def test_errors_keep_their_kind_on_the_way(running: Running) -> None:
         return caught.value.exit_code, caught.value.hint
 
     assert served(running, client) == (66, "these are there: none")
-
-

@@ -1,6 +1,5 @@
 """A pet's disk written into a file that stands alone."""
 
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,7 +117,7 @@ def test_target_without_space_is_told_before(made: Volumes, small: Path) -> None
     write(made.disk, 5, "30M", "8M")
     with pytest.raises(StorageError, match=r"too little space in .*/small: .* are needed"):
         exported(made, small / "out.qcow2")
-    assert os.listdir(small) == []
+    assert list(small.iterdir()) == []
 
 
 def test_target_that_runs_full_leaves_nothing(
@@ -128,4 +127,4 @@ def test_target_that_runs_full_leaves_nothing(
     monkeypatch.setattr(export, "available", lambda _: None)
     with pytest.raises(StorageError, match="its volume is full"):
         exported(made, small / "out.qcow2")
-    assert os.listdir(small) == []
+    assert list(small.iterdir()) == []

@@ -15,7 +15,18 @@ from launcher.disk.snapshot import listing, notes, offline
 from launcher.disk.snapshot.notes import How
 from launcher.host.errors import AlreadyThere, Busy, InputMissing, StorageError
 from launcher.life import pending
-from tests.storage.pets import MIB, Volumes, check, content, die_at, holds, info, run, volumes, write
+from tests.storage.pets import (
+    MIB,
+    Volumes,
+    check,
+    content,
+    die_at,
+    holds,
+    info,
+    run,
+    volumes,
+    write,
+)
 
 KEEP = "before-restore-x"
 
@@ -150,7 +161,7 @@ def test_full_volume_is_told_and_harms_nothing(full: Volumes) -> None:
     request.save(full.place, request_kept)
     free = os.statvfs(full.place.folder)
     (full.place.folder / "fill").write_bytes(bytes(free.f_bavail * free.f_frsize))
-    with pytest.raises(StorageError, match="cannot be restored: .*too little space") as caught:
+    with pytest.raises(StorageError, match=r"cannot be restored: .*too little space") as caught:
         pending.carry_out(full.settings(), request_kept, None)
     assert str(full.place.request) in caught.value.hint
     assert request.load(full.place) == request_kept
@@ -195,7 +206,8 @@ def test_start_that_dies_at_any_step_restores_once_in_the_end(tmp_path: Path) ->
         copy.start()
         assert holds(copy.disk, 9, "8M"), step
         # The note on what was kept may be what was cut off.
-        assert set(listed(copy)) == {"early", KEEP}
+        names = [each["name"] for each in info(copy.disk)["snapshots"]]
+        assert names == ["early", KEEP], step
         assert request.load(copy.place) is None
         check(copy.disk)
         offline.restore(copy.place, KEEP, "", None)
@@ -205,7 +217,7 @@ def test_start_that_dies_at_any_step_restores_once_in_the_end(tmp_path: Path) ->
     pytest.fail("it never came to its end")
 
 
-def test_qemu_img_killed_at_any_write_leaves_a_disk_that_can_be_restored(tmp_path: Path) -> None:
+def test_qemu_img_killed_between_its_writes_leaves_a_disk_that_can_be_restored(tmp_path: Path) -> None:
     """Where the whole container is killed, its qemu-img is too."""
     made = volumes(tmp_path / "first")
     offline.create(made.place, "early", "", None)
@@ -215,6 +227,7 @@ def test_qemu_img_killed_at_any_write_leaves_a_disk_that_can_be_restored(tmp_pat
         for nth in range(1, 60):
             copy = made.again(tmp_path / f"{verb}{nth}")
             argv = offline.argv(copy.place, verb, snapshot)
+            # Counted for each of its threads; they take turns, more or less.
             calls = "pwrite64,pwritev,fdatasync"
             inject = f"inject={calls}:signal=SIGKILL:when={nth}"
             trace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", inject]
@@ -230,7 +243,7 @@ def test_qemu_img_killed_at_any_write_leaves_a_disk_that_can_be_restored(tmp_pat
                 assert content(copy.disk) == before, nth
             shutil.rmtree(copy.folder)
             if status == 0:
-                assert nth > 3
+                assert nth > 2
                 break
             assert status == -signal.SIGKILL, status
         else:

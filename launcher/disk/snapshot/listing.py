@@ -91,9 +91,7 @@ def remark(place: Place, name: str, how: How, description: str) -> Taken:
     """Note how the snapshot `name`, just taken, was taken."""
     there = read(place)
     made = next(each for each in there if each.name == name)
-    notes.save(
-        place, notes.load(place) | {name: Note(made.taken, how, description)}, there
-    )
+    notes.save(place, notes.load(place) | {name: Note(made.taken, how, description)}, there)
     return Taken(name, made.taken, made.disk_size, how, description)
 
 

@@ -42,6 +42,10 @@ def test_export_of_a_disk_that_is_off_takes_its_lock() -> None:
     ]
 
 
+def test_export_of_a_snapshot_of_a_disk_that_is_off_takes_its_lock_too() -> None:
+    assert "-U" not in export.convert_argv(EXPORT._replace(snapshot="early"), Path("/out/part"))
+
+
 def test_export_of_a_disk_in_use() -> None:
     argv = export.convert_argv(
         EXPORT._replace(snapshot="early", in_use=True, direct=False, compress=True),

@@ -103,13 +103,9 @@ def test_guest_that_may_be_half_frozen_is_thawed(
     assert (seen.order, seen.seconds) == ([FREEZE, WORK, THAW], seconds)
 
 
-def test_thaw_is_said_again_until_it_is_heard(
-    path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_thaw_is_said_again_until_it_is_heard(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     seen = Frozen(path, silent_about_thaw)
     clock.run(seen.run())
     assert seen.order == [FREEZE, WORK, *[THAW] * THAWS]
     assert seen.seconds == THAWS * THAWING
     assert "may still be frozen" in caplog.text
-
-

@@ -13,7 +13,9 @@ from tests.unit.disk.sample import header_bytes
 AT = 1 << 16
 
 
-def entry(name: bytes, seconds: int = 5, extra: bytes = b"", extra_length: int | None = None) -> bytes:
+def entry(
+    name: bytes, seconds: int = 5, extra: bytes = b"", extra_length: int | None = None
+) -> bytes:
     length = len(extra) if extra_length is None else extra_length
     head = struct.pack(">QIHHIIQII", 0, 1, 1, len(name), seconds, 7, 0, 0, length)
     data = head + extra + b"1" + name
