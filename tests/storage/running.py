@@ -12,7 +12,7 @@ from launcher.life import changes
 from launcher.life.changes import Changes
 from launcher.life.monitor import Monitor
 from launcher.life.state import Phase, State
-from tests.storage.pets import Volumes, run
+from tests.storage.pet_volumes import Volumes, run
 
 T = TypeVar("T")
 

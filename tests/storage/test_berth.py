@@ -16,7 +16,7 @@ from launcher.disk.request import Restore
 from launcher.host.unix import listening
 from launcher.life import control, state
 from launcher.life.state import Phase
-from tests.storage.pets import NAME, ROOT, Volumes, content, holds, volumes, write
+from tests.storage.pet_volumes import NAME, ROOT, Volumes, content, holds, volumes, write
 
 
 @pytest.fixture

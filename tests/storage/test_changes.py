@@ -17,7 +17,7 @@ from launcher.life import changes, control
 from launcher.life.changes import Changes
 from launcher.life.control import Line
 from launcher.life.state import Phase
-from tests.storage.pets import volumes
+from tests.storage.pet_volumes import volumes
 from tests.storage.running import Running
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ import pytest
 from launcher.disk import export, whole
 from launcher.disk.snapshot import offline
 from launcher.host.errors import AlreadyThere, Busy, InputMissing, StorageError
-from tests.storage.pets import MIB, Volumes, check, content, holds, info, run, volumes, write
+from tests.storage.pet_volumes import MIB, Volumes, check, content, holds, info, run, volumes, write
 
 
 @pytest.fixture

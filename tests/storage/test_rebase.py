@@ -10,7 +10,17 @@ from launcher.disk import record as records
 from launcher.disk.alone import unwritten
 from launcher.disk.snapshot import offline
 from launcher.host.errors import AlreadyThere, Busy, ImageRefused, InputMissing, StorageError
-from tests.storage.pets import Volumes, check, content, die_at, holds, info, run, volumes, write
+from tests.storage.pet_volumes import (
+    Volumes,
+    check,
+    content,
+    die_at,
+    holds,
+    info,
+    run,
+    volumes,
+    write,
+)
 
 
 @pytest.fixture

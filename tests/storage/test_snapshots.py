@@ -15,7 +15,7 @@ from launcher.disk.snapshot import listing, notes, offline
 from launcher.disk.snapshot.notes import How
 from launcher.host.errors import AlreadyThere, Busy, InputMissing, StorageError
 from launcher.life import pending
-from tests.storage.pets import (
+from tests.storage.pet_volumes import (
     MIB,
     Volumes,
     check,
@@ -217,7 +217,9 @@ def test_start_that_dies_at_any_step_restores_once_in_the_end(tmp_path: Path) ->
     pytest.fail("it never came to its end")
 
 
-def test_qemu_img_killed_between_its_writes_leaves_a_disk_that_can_be_restored(tmp_path: Path) -> None:
+def test_qemu_img_killed_between_its_writes_leaves_a_disk_that_can_be_restored(
+    tmp_path: Path,
+) -> None:
     """Where the whole container is killed, its qemu-img is too."""
     made = volumes(tmp_path / "first")
     offline.create(made.place, "early", "", None)

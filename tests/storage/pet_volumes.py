@@ -163,7 +163,7 @@ ACTIONS: dict[str, Callable[[Volumes], object]] = {
 
 def die_at(step: int, action: str, made: Volumes) -> int:
     """Do it in a process that dies just before its nth step on the pet's volume; its status."""
-    argv = [sys.executable, "-m", "tests.storage.pets", str(step), action]
+    argv = [sys.executable, "-m", "tests.storage.pet_volumes", str(step), action]
     argv += [str(made.folder), str(made.common)]
     done = subprocess.run(argv, cwd=ROOT, timeout=60, capture_output=True, text=True)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
