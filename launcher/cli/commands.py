@@ -7,8 +7,11 @@ import sys
 import click
 
 from launcher import __version__
-from launcher.cli.failure import explained
 from launcher.cli.images import images
+from launcher.cli.pet import pet
+from launcher.cli.rebase import rebase
+from launcher.cli.snapshot import snapshot
+from launcher.cli.words import as_json, explained
 from launcher.host import log
 from launcher.life.probe import QUESTIONS, Question
 
@@ -18,9 +21,6 @@ from launcher.life.probe import QUESTIONS, Question
 def commands() -> None:
     """Look at and talk to the VM of this container."""
     log.configure(os.environ.get("LOG_LEVEL", ""), os.environ.get("LOG_FORMAT", ""))
-
-
-as_json = click.option("--json", "as_json", is_flag=True, help="As JSON, for machines.")
 
 
 @commands.command()
@@ -97,4 +97,5 @@ def probe(question: Question, agent: bool) -> None:
     sys.exit(quick.run([question, *(["--agent"] if agent else [])]))
 
 
-commands.add_command(images)
+for each in (images, snapshot, pet, rebase):
+    commands.add_command(each)

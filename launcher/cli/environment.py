@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
-from launcher.host import accelerator, container
+from launcher.disk.place import Place
+from launcher.host import accelerator, account, container
+from launcher.host.account import Account
 from launcher.settings.load import Surroundings, load, load_one
 from launcher.settings.table import Settings
 
@@ -39,3 +41,21 @@ def shared_dir() -> Path:
     if not os.environ.get("SHARED_DIR", "").strip() and container.mounts_only_image():
         return Path("/image")
     return found
+
+
+def idle_pet(settings: Settings) -> tuple[Place, Account | None]:
+    """The pet of a VM that is off, with all done to its disk that was still to be done, and the
+    account that QEMU's tools run as.
+
+    :raise Busy: when it is in use elsewhere.
+    :raise LauncherError: when there is none, or it is not whole.
+    """
+    from launcher.disk import holder, rebase, whole
+    from launcher.life import pending
+
+    place, user = Place(settings.pet_dir, settings.vm_name), account.find(settings.qemu_user)
+    holder.refuse_second(place)
+    pending.finish(settings, user)
+    rebase.settle(place)
+    whole.look(place, settings.shared_dir)
+    return place, user

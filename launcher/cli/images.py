@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 
 from launcher.cli import environment
-from launcher.cli.failure import explained
 from launcher.cli.listing import data, described, text
+from launcher.cli.words import as_json, explained
 from launcher.host import container
 from launcher.host.errors import SettingsError
 from launcher.image import space
@@ -25,7 +25,6 @@ from launcher.image.store.lease import TIMING
 # Seconds in which a fetch on another machine shows that it lives. To list it, that is enough.
 GLANCE = TIMING._replace(patience=5.0)
 
-as_json = click.option("--json", "as_json", is_flag=True, help="As JSON, for machines.")
 verify = click.option(
     "--verify",
     is_flag=True,

@@ -6,16 +6,15 @@ before QEMU is started, when the lock is seen to be free. So it may be missing f
 one that it names has the lock, or had it last.
 """
 
-import fcntl
 import json
 import logging
 import os
-import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
+from launcher.disk import qemu_lock
 from launcher.disk.place import Place
 from launcher.host import container
 from launcher.host.errors import Busy
@@ -23,13 +22,6 @@ from launcher.host.errors import Busy
 logger = logging.getLogger("startvm")
 
 HINT = "a pet runs once; the other pod has to end first"
-
-# The bytes of an image that QEMU locks to write to it, and to keep others from writing (block/
-# file-posix.c: RAW_LOCK_PERM_BASE and RAW_LOCK_SHARED_BASE, each with the bit of BLK_PERM_WRITE).
-WRITES, NOBODY_ELSE_WRITES = 101, 201
-
-# struct flock of fcntl(2): type, whence, start, length, process.
-FLOCK = struct.Struct("hhqqi")
 
 # Ours has some 300 bytes. A larger one is something else.
 MAX_SIZE = 4096
@@ -82,7 +74,7 @@ def refuse_second(place: Place) -> None:
     except OSError:
         return
     try:
-        locked = any(_is_locked(fd, each) for each in (WRITES, NOBODY_ELSE_WRITES))
+        locked = qemu_lock.is_held(fd)
     except OSError:
         # A file system without locks.
         return
@@ -142,13 +134,3 @@ def load(place: Place) -> Holder | None:
         return Holder(**{field: str(whole[field]) for field in Holder._fields})
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-
-
-def _is_locked(fd: int, byte: int) -> bool:
-    """Whether anybody has that byte of the file locked, for reading or writing.
-
-    :raise OSError: where the file system has no such locks.
-    """
-    wanted = FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
-    found = FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_OFD_GETLK, wanted))
-    return bool(found[0] != fcntl.F_UNLCK)

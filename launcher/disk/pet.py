@@ -5,16 +5,16 @@ last, then its record is written and made to last, then the disk gets its name. 
 there nothing exists; from then on the disk is complete, and only its name may be missing.
 """
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from launcher.disk import holder
 from launcher.disk import record as records
+from launcher.disk.alone import alone
 from launcher.disk.place import Place, explained, sync, sync_names
 from launcher.disk.plan import OVERLAY_OPTIONS, Found, PetPlan
 from launcher.disk.record import PetRecord
@@ -43,7 +43,7 @@ def find(place: Place) -> Found:
     """
     record = records.load(place)
     disk = _header(place.disk)
-    if record and disk:
+    if record and disk and not record.former:
         return Found(record, disk)
     if not record and not disk and not place.folder.is_dir():
         raise InputMissing(
@@ -74,7 +74,7 @@ def apply(plan: PetPlan, account: Account | None = None) -> Pet:
         if record is None:
             record = _create(plan, plan.base, account)
         elif plan.action == "finish":
-            _finish(plan.place)
+            finish(plan.place)
         if plan.grow_from is not None:
             _grow(plan, account)
     return _ready(plan, record, account)
@@ -130,12 +130,17 @@ def _create(plan: PetPlan, base: Base, account: Account | None) -> PetRecord:
         process.run(create_argv(place, base, size), account=account)
         sync(place.new_disk)
     records.save(place, record)
-    _finish(place)
+    finish(place)
     return record
 
 
-def _finish(place: Place) -> None:
+def finish(place: Place) -> None:
+    """Give the disk under way its name. One that has the name was moved to another base and is kept
+    as it was."""
     with explained(f"naming the pet's disk {place.disk}", place.folder):
+        if place.disk.exists():
+            place.disk.rename(place.former)
+            sync_names(place.folder)
         place.new_disk.rename(place.disk)
         sync_names(place.folder)
 
@@ -153,25 +158,14 @@ def _grow(plan: PetPlan, account: Account | None) -> None:
 
 @contextmanager
 def _alone(plan: PetPlan) -> Iterator[None]:
-    """Keep other launchers off the volume for the few moments in which a pet is changed.
-
-    Where the file system has no such lock we go on without: the volume is one pod's alone by its
-    access mode, and a disk in use has QEMU's own lock on it.
-    """
     place = plan.place
-    with explained(f"opening the pet's volume {place.folder}", place.folder):
-        folder = os.open(place.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with suppress(OSError):
-            fcntl.flock(folder, fcntl.LOCK_EX)
+    with alone(place.folder):
         if find(place) != plan.found:
             raise Busy(
                 f"the pet {place.disk} changed while it was looked at",
                 hint="a pet runs once; another pod seems to be starting it",
             )
         yield
-    finally:
-        os.close(folder)
 
 
 def _header(path: Path) -> Header | None:

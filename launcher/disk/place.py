@@ -46,6 +46,41 @@ class Place(NamedTuple):
     def new_holder(self) -> Path:
         return self.folder / f"{self.name}.holder.json.new"
 
+    @property
+    def notes(self) -> Path:
+        """What is known of the disk's snapshots besides the disk itself."""
+        return self.folder / f"{self.name}.qcow2.snapshots"
+
+    @property
+    def request(self) -> Path:
+        """What the next start is to do to the disk first."""
+        return self.folder / f"{self.name}.qcow2.request"
+
+    @property
+    def rebasing(self) -> Path:
+        """A copy of the disk that is being moved to another base."""
+        return self.folder / f"{self.name}.qcow2.rebasing"
+
+    @property
+    def former(self) -> Path:
+        """The disk as it was before it was moved to another base."""
+        return self.folder / f"{self.name}.qcow2.before-rebase"
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write a small file, so that at every moment there is all of it or nothing, and make it last.
+
+    :raise OSError:
+    """
+    new = path.with_name(f"{path.name}.new")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    with open(os.open(new, flags, 0o644), "wb") as file:  # noqa: PTH123
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    new.rename(path)
+    sync_names(path.parent)
+
 
 def sync(path: Path) -> None:
     """Wait until the bytes of the file at `path` would survive a power cut."""

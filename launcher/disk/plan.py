@@ -9,6 +9,16 @@
       ✓       ✓          any        use it, grown if need be
       ✓       –          –          refused: the disk is gone
       –       ✓          any        refused: nobody knows what it stands on
+
+A disk that is moved to another base goes through these states, there and back; B is the base that
+the record names, A the former one, which it names too::
+
+    record   disk   disk under way
+      A       A          –          as it was; a copy is moved, compared, and made to last
+      A       A          B          use it; what is under way is made anew by the next attempt
+      B       A          B          the record has decided: finish it, the old disk is kept
+      B       –          B          finish it
+      B       B          –          use it; the old disk is kept until that is confirmed
 """
 
 from collections.abc import Callable
@@ -150,7 +160,8 @@ def _kept(
     base: Base | None,
     wanted_uuid: str | None,
 ) -> PetPlan:
-    path, disk = (place.disk, found.disk) if found.disk else (place.new_disk, found.new_disk)
+    is_ready = found.disk is not None and not is_half_moved(found)
+    path, disk = (place.disk, found.disk) if is_ready else (place.new_disk, found.new_disk)
     if disk is None:
         raise InputMissing(
             f"the pet's disk {place.disk} is gone, and its record {place.record.name} is there",
@@ -168,7 +179,7 @@ def _kept(
     return PetPlan(
         place=place,
         found=found,
-        action="use" if found.disk else "finish",
+        action="use" if is_ready else "finish",
         uuid=record.uuid,
         mac=record.mac,
         base=base,
@@ -176,6 +187,17 @@ def _kept(
         grow_from=disk.virtual_size if size > disk.virtual_size else None,
         source=record.source,
         notices=tuple(filter(None, (_size_kept(settings, disk), _base_kept(settings, record)))),
+    )
+
+
+def is_half_moved(found: Found) -> bool:
+    """Whether the record names another base already, and the disk has not followed yet."""
+    record, disk, new_disk = found.record, found.disk, found.new_disk
+    if not record or not record.former or not disk or not new_disk:
+        return False
+    return (disk.backing_file, new_disk.backing_file) == (
+        str(record.former.base_path),
+        str(record.base_path),
     )
 
 

@@ -5,12 +5,11 @@ path, and a guest whose UUID or MAC changed believes it is another machine.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from launcher.disk.place import Place, explained, sync_names
+from launcher.disk.place import Place, explained, replace
 from launcher.host.errors import StorageError
 from launcher.image.store.record import Address
 
@@ -20,12 +19,22 @@ FORMAT = 1
 MAX_SIZE = 64 * 1024
 
 
+class Former(NamedTuple):
+    """The base that a pet stood on before it was moved to another one; fields as in the record."""
+
+    base_digest: str
+    base_path: Path
+    base_size: int
+    source: Address
+
+
 class PetRecord(NamedTuple):
-    """What stays the same for the pet's life.
+    """What stays the same for the pet's life, but for its base, where it is moved to another one.
 
     `base_digest`: sha256 of the base's file in hex; `base_path`: the full path that the disk's
     header has; `base_size`: bytes of that file. `source`: where the base came from, without
-    secrets. `mac`: six octets in hex, with colons. `created`: RFC 3339, UTC.
+    secrets. `mac`: six octets in hex, with colons. `created`: RFC 3339, UTC. `former`: while the
+    disk as it was on another base is still kept, what that stands on.
     """
 
     name: str
@@ -36,6 +45,16 @@ class PetRecord(NamedTuple):
     base_size: int
     source: Address
     created: str
+    former: Former | None = None
+
+    @property
+    def base(self) -> Former:
+        """What it stands on, as the next record will have it once it is moved away from there."""
+        return Former(self.base_digest, self.base_path, self.base_size, self.source)
+
+    def moved(self, to: Former) -> "PetRecord":
+        """The record of the same pet on another base, with its present one as the former."""
+        return self._replace(**to._asdict(), former=self.base)
 
 
 def load(place: Place) -> PetRecord | None:
@@ -77,13 +96,7 @@ def save(place: Place, record: PetRecord) -> None:
     :raise StorageError: when that fails; RightMissing where we may not.
     """
     with explained(f"writing the pet's record {place.record}", place.folder):
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-        with open(os.open(place.new_record, flags, 0o644), "wb") as file:  # noqa: PTH123
-            file.write(_to_json(record).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        place.new_record.rename(place.record)
-        sync_names(place.folder)
+        replace(place.record, _to_json(record).encode())
 
 
 def mac_of(name: str) -> str:
@@ -103,43 +116,63 @@ def new_uuid() -> str:
 
 
 def _to_json(record: PetRecord) -> str:
-    whole = {
+    whole: dict[str, Any] = {
         "format": FORMAT,
         "name": record.name,
         "uuid": record.uuid,
         "mac": record.mac,
         "created": record.created,
-        "source": record.source.shown,
-        "source_sha256": record.source.sha256,
+        **_base_to_json(record.base),
+    }
+    if record.former:
+        whole["before_rebase"] = _base_to_json(record.former)
+    return json.dumps(whole, indent=2) + "\n"
+
+
+def _base_to_json(base: Former) -> dict[str, Any]:
+    return {
+        "source": base.source.shown,
+        "source_sha256": base.source.sha256,
         "base": {
-            "sha256": record.base_digest,
-            "path": str(record.base_path),
-            "size": record.base_size,
+            "sha256": base.base_digest,
+            "path": str(base.base_path),
+            "size": base.base_size,
         },
     }
-    return json.dumps(whole, indent=2) + "\n"
 
 
 def _from_json(whole: Mapping[str, Any]) -> PetRecord:
     """:raise ValueError: or KeyError, TypeError, when it is not a record."""
-    base = whole["base"]
-    texts = {key: whole[key] for key in ("name", "uuid", "mac", "created", "source")}
-    texts |= {key: base[key] for key in ("sha256", "path")}
-    for key, value in texts.items():
-        if not isinstance(value, str) or not value:
-            raise ValueError(f"{key} is {value!r}, not a text")
-    if type(base["size"]) is not int:
-        raise ValueError(f"size is {base['size']!r}, not a number")
+    base = _base_from_json(whole)
+    former = whole.get("before_rebase")
     return PetRecord(
-        name=texts["name"],
-        uuid=texts["uuid"],
-        mac=texts["mac"],
-        base_digest=texts["sha256"],
-        base_path=Path(texts["path"]),
-        base_size=base["size"],
-        source=Address(texts["source"], str(whole.get("source_sha256", ""))),
-        created=texts["created"],
+        name=_text(whole, "name"),
+        uuid=_text(whole, "uuid"),
+        mac=_text(whole, "mac"),
+        created=_text(whole, "created"),
+        **base._asdict(),
+        former=None if former is None else _base_from_json(former),
     )
+
+
+def _base_from_json(whole: Mapping[str, Any]) -> Former:
+    base = whole["base"]
+    digest, path, size = _text(base, "sha256"), _text(base, "path"), base["size"]
+    if type(size) is not int:
+        raise ValueError(f"size is {size!r}, not a number")
+    return Former(
+        base_digest=digest,
+        base_path=Path(path),
+        base_size=size,
+        source=Address(_text(whole, "source"), str(whole.get("source_sha256", ""))),
+    )
+
+
+def _text(fields: Mapping[str, Any], key: str) -> str:
+    value = fields[key]
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{key} is {value!r}, not a text")
+    return value
 
 
 def _unreadable(place: Place, why: str) -> StorageError:

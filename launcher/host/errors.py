@@ -8,6 +8,7 @@
      ├─ ImageRefused       65  the image is not one we may run
      ├─ SourceUnavailable  69  the network or the server; trying again may help
      ├─ StorageError       74  reading or writing failed
+     ├─ AlreadyThere       73  something has that name; nothing is overwritten
      ├─ Busy               75  somebody else holds the pet
      ├─ RightMissing       77  the container lacks a right, which is named
      └─ CommandFailed      70  a program we called failed and nobody knew better
@@ -62,6 +63,10 @@ class StorageError(LauncherError):
     exit_code = os.EX_IOERR
 
 
+class AlreadyThere(LauncherError):
+    exit_code = os.EX_CANTCREAT
+
+
 class Busy(LauncherError):
     exit_code = os.EX_TEMPFAIL
 
@@ -82,3 +87,9 @@ class CommandFailed(LauncherError):
         self.stderr = stderr.strip()
         ending = f"died of signal {-status}" if status < 0 else f"exited {status}"
         super().__init__(f"{argv[0]} {ending}: {self.stderr or 'it said nothing'}")
+
+
+def by_code(code: int) -> type[LauncherError]:
+    """The kind of failure that has this exit code, of those that a message and a hint make up."""
+    kinds = (InputMissing, ImageRefused, SourceUnavailable, StorageError, AlreadyThere, Busy)
+    return {each.exit_code: each for each in (*kinds, RightMissing)}.get(code, LauncherError)

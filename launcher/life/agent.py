@@ -4,6 +4,9 @@ import asyncio
 import json
 import os
 from pathlib import Path
+from typing import Any
+
+from launcher.host.errors import LauncherError
 
 # A client may come upon the rest of an earlier answer; what follows this byte is fresh (QEMU,
 # docs/interop/qemu-ga-ref: guest-sync-delimited).
@@ -52,6 +55,32 @@ async def answers(socket: Path, timeout: float) -> bool:
                 writer.close()
     except (OSError, TimeoutError, *NONSENSE):
         return False
+
+
+async def execute(socket: Path, command: str, timeout: float) -> Any:
+    """What the agent's `command` returns.
+
+    :raise LauncherError: when it refuses, or does not answer within `timeout` seconds. Then it may
+        still come to it later.
+    """
+    try:
+        async with asyncio.timeout(timeout):
+            reader, writer = await asyncio.open_unix_connection(socket)
+            try:
+                if not await _is_there(reader, writer):
+                    raise LauncherError("the guest agent does not answer")
+                writer.write(json.dumps({"execute": command}).encode() + b"\n")
+                await writer.drain()
+                answer = json.loads(await reader.readline())
+            finally:
+                writer.close()
+    except TimeoutError as err:
+        raise LauncherError(f"the guest agent did not answer {command} in {timeout:g} s") from err
+    except (OSError, *NONSENSE) as err:
+        raise LauncherError(f"the guest agent did not answer {command}: {err!r}") from err
+    if not isinstance(answer, dict) or "return" not in answer:
+        raise LauncherError(f"the guest agent refuses {command}: {str(answer)[:200]}")
+    return answer["return"]
 
 
 async def _is_there(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:

@@ -3,7 +3,10 @@
 One request and one answer, each a line of JSON, for each connection::
 
     {"command": "status", "arguments": {"agent": true}}
-    {"return": {...}}    or    {"error": {"message": "...", "hint": "..."}}
+    {"return": {...}}    or    {"error": {"message": "...", "hint": "...", "code": 75}}
+
+`code` is the exit code of that failure. A command may hold something for its client, for as long as
+the connection stays open after the answer.
 
 It listens from before the image is fetched until the process ends, so that one who can connect
 knows that startvm is there; it is answered while the VM is being watched.
@@ -11,16 +14,29 @@ knows that startvm is there; it is answered while the VM is being watched.
 
 import json
 import logging
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from socket import AF_UNIX, socket
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from launcher.host.errors import InputMissing, LauncherError
+from launcher.host.errors import InputMissing, LauncherError, by_code
+
+if TYPE_CHECKING:
+    import asyncio
 
 logger = logging.getLogger("startvm")
 
 Arguments = Mapping[str, Any]
+
+
+class Held(NamedTuple):
+    """An answer, and what is to be done when the client that got it has gone."""
+
+    answer: Any
+    release: Callable[[], Awaitable[None]]
+
+
 Command = Callable[[Arguments], Awaitable[Any]]
 
 # Bytes; ours have a few dozen.
@@ -37,14 +53,18 @@ async def serve(door: socket, commands: Mapping[str, Command]) -> None:
     """Answer on the listening socket `door`, which stays its owner's, until cancelled."""
     import asyncio
 
+    clients: set[asyncio.Task[Any]] = set()
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if task := asyncio.current_task():
+            clients.add(task)
+            task.add_done_callback(clients.discard)
         try:
             async with asyncio.timeout(PATIENCE):
                 request = await reader.readline()
             # Whoever only looks whether there is anybody says nothing.
             if request:
-                writer.write(json.dumps(await _answer(request, commands)).encode() + b"\n")
-                await writer.drain()
+                await _serve_one(request, commands, reader, writer)
         except (OSError, TimeoutError, ValueError) as err:
             logger.debug("a client of the control socket: %r", err)
         finally:
@@ -57,20 +77,50 @@ async def serve(door: socket, commands: Mapping[str, Command]) -> None:
         # Starting right here would be a moment at which cancelling us leaves the socket open.
         start_serving=False,
     )
-    async with server:
-        await server.serve_forever()
+    try:
+        await server.start_serving()
+        await asyncio.Event().wait()
+    finally:
+        server.close()
+        # By itself it would wait for a client that something is held for.
+        for each in clients:
+            each.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
 
 
-async def _answer(request: bytes, commands: Mapping[str, Command]) -> dict[str, Any]:
+async def _serve_one(
+    request: bytes,
+    commands: Mapping[str, Command],
+    reader: "asyncio.StreamReader",
+    writer: "asyncio.StreamWriter",
+) -> None:
+    answer, release = await _answer(request, commands)
+    try:
+        writer.write(json.dumps(answer).encode() + b"\n")
+        await writer.drain()
+        if release:
+            await reader.read()
+    finally:
+        if release:
+            await release()
+
+
+async def _answer(
+    request: bytes, commands: Mapping[str, Command]
+) -> tuple[dict[str, Any], Callable[[], Awaitable[None]] | None]:
     try:
         words = json.loads(request)
         if not isinstance(words, dict) or words.get("command") not in commands:
             raise ValueError(request.decode())
-        return {"return": await commands[words["command"]](words.get("arguments") or {})}
+        returned = await commands[words["command"]](words.get("arguments") or {})
     except LauncherError as err:
-        return {"error": {"message": err.message, "hint": err.hint}}
+        return {"error": {"message": err.message, "hint": err.hint, "code": err.exit_code}}, None
     except (ValueError, RecursionError) as err:
-        return {"error": {"message": f"the request is not understood: {err!r}", "hint": ""}}
+        message = f"the request is not understood: {err!r}"
+        return {"error": {"message": message, "hint": "", "code": os.EX_SOFTWARE}}, None
+    if isinstance(returned, Held):
+        return {"return": returned.answer}, returned.release
+    return {"return": returned}, None
 
 
 class Silent(LauncherError):
@@ -124,5 +174,5 @@ class Line:
             raise Silent("startvm is ending")
         answer = json.loads(line)
         if error := answer.get("error"):
-            raise LauncherError(error["message"], hint=error["hint"])
+            raise by_code(error["code"])(error["message"], hint=error["hint"])
         return answer["return"]

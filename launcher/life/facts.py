@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from launcher.access import vnc
-from launcher.disk import extra, pet, plan
+from launcher.disk import extra, pet, plan, request
 from launcher.disk.extra import ExtraDisk
 from launcher.disk.place import Place
 from launcher.disk.plan import PetPlan
+from launcher.disk.request import Request
 from launcher.host import accelerator, access, account
 from launcher.host.accelerator import KVM, Choice
 from launcher.host.account import Account
@@ -28,7 +29,7 @@ class Facts(NamedTuple):
     `account`: the user that QEMU runs as; None for our own.
 
     `pet` is what would be done about the pet; without its base for a pet that is new and whose
-    image has not been fetched.
+    image has not been fetched. `asked`: what is to be done to its disk before all that.
     """
 
     settings: Settings
@@ -39,7 +40,14 @@ class Facts(NamedTuple):
     vnc_password: bytes | None
     disks: tuple[ExtraDisk, ...]
     pet: PetPlan
+    asked: Request | None
     network: Network
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What is worth knowing, in finished sentences."""
+        asked = (f"the next start is told to {self.asked} first",) if self.asked else ()
+        return (*asked, *self.pet.notices, *self.network.notices)
 
     def with_base(self, base: Base) -> PetPlan:
         """The plan for the pet, now that its base is there.
@@ -74,7 +82,8 @@ def look(settings: Settings, arguments: tuple[str, ...]) -> Facts:
     user = checked(lambda: account.find(settings.qemu_user))
     given = checked(lambda: inputs.read(settings))
     password = checked(lambda: vnc.read_password(settings.vnc_password_file))
-    found = pet.find(Place(settings.pet_dir, settings.vm_name))
+    place = Place(settings.pet_dir, settings.vm_name)
+    found, asked = pet.find(place), request.load(place)
     if found.record:
         base = bases.load(settings.shared_dir, found.record.base_digest)
     else:
@@ -100,5 +109,6 @@ def look(settings: Settings, arguments: tuple[str, ...]) -> Facts:
         vnc_password=password,
         disks=disks,
         pet=planned,
+        asked=asked,
         network=laid_out,
     )

@@ -25,7 +25,7 @@ class Health:
         self._state = state
         self._question: asyncio.Task[Any] | None = None
         # QEMU serves one client of the agent at a time.
-        self._agent_is_free = asyncio.Lock()
+        self.agent_is_free = asyncio.Lock()
 
     async def status(self, arguments: Arguments) -> dict[str, Any]:
         """The control socket's command `status`.
@@ -55,5 +55,5 @@ class Health:
             return None
 
     async def _agent(self) -> bool:
-        async with self._agent_is_free:
+        async with self.agent_is_free:
             return await agent.answers(self._agent_socket, AGENT_ANSWER)

@@ -1,4 +1,4 @@
-"""The base that the pet stands on: there, and known to be needed before the pet is made."""
+"""The base that the pet stands on: there, and known to be needed before the pet stands on it."""
 
 import logging
 import os
@@ -7,11 +7,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from launcher.disk import record as records
+from launcher.disk import request
+from launcher.disk.place import Place
 from launcher.disk.plan import PetPlan
-from launcher.host.errors import InputMissing
+from launcher.disk.record import PetRecord
+from launcher.disk.request import Rebase
+from launcher.host.errors import InputMissing, LauncherError
 from launcher.image.base import Base
 from launcher.image.store import bases, references
 from launcher.image.store.references import Reference
+from launcher.settings.table import Settings
 
 logger = logging.getLogger("startvm")
 
@@ -59,28 +65,78 @@ class Need(NamedTuple):
             self._write(base)
 
     def _write(self, base: Base, *, lasting: bool = False) -> bool:
-        """False where that is impossible. The VM starts all the same: it is a precaution that
-        fails, not the VM."""
-        now = references.now()
-        reference = Reference(
-            digest=base.digest,
-            uuid=self.pet.uuid,
-            name=self.pet.place.name,
-            host=os.uname().nodename,
-            namespace=self.namespace,
-            first=now,
-            last=now,
+        place = self.pet.place
+        return write_down(
+            self.shared, base.digest, self.pet.uuid, place.name, self.namespace, lasting=lasting
         )
-        try:
-            references.write(self.shared, reference, lasting=lasting)
-        except OSError as err:
-            logger.warning(
-                "that %s needs the base %s cannot be written down on %s, so `berth images prune` "
-                "does not know of it: %s",
-                self.pet.place.name,
-                base.path.name,
-                self.shared,
-                err.strerror or err,
+
+
+@contextmanager
+def second(settings: Settings, record: PetRecord, base: Base) -> Iterator[None]:
+    """Write down that the pet is about to need `base` besides the one it stands on. If that comes
+    to nothing, it does not.
+
+    :raise InputMissing: when somebody removed the base meanwhile.
+    """
+    shared, namespace = settings.shared_dir, settings.pod_namespace or ""
+    write_down(shared, base.digest, record.uuid, record.name, namespace, lasting=True)
+    try:
+        if not bases.is_there(shared, base.digest):
+            raise InputMissing(
+                f"the base {base.path} was removed this moment", hint="do it once more"
             )
-            return False
-        return True
+        yield
+    except BaseException:
+        let_go(settings)
+        raise
+
+
+def let_go(settings: Settings) -> None:
+    """Let bases go that the pet needed while it was moved to another one, and needs no more."""
+    shared, place = settings.shared_dir, Place(settings.pet_dir, settings.vm_name)
+    try:
+        record, asked = records.load(place), request.load(place)
+        if record is None:
+            return
+        kept = {record.base_digest}
+        kept |= {record.former.base_digest} if record.former else set()
+        kept |= {asked.digest} if isinstance(asked, Rebase) else set()
+        for digest in references.needed_by(shared, record.uuid) - kept:
+            references.remove(shared, digest, record.uuid)
+    except (OSError, LauncherError) as err:
+        logger.warning(
+            "a base may be kept on %s that %s does not need: %s", shared, place.name, err
+        )
+
+
+def write_down(
+    shared: Path, digest: str, uuid: str, name: str, namespace: str, *, lasting: bool = False
+) -> bool:
+    """Write down that a pet needs the base `digest`.
+
+    False where that is impossible. What needs it goes on all the same: it is a precaution that
+    fails, and no more than that.
+    """
+    now = references.now()
+    reference = Reference(
+        digest=digest,
+        uuid=uuid,
+        name=name,
+        host=os.uname().nodename,
+        namespace=namespace,
+        first=now,
+        last=now,
+    )
+    try:
+        references.write(shared, reference, lasting=lasting)
+    except OSError as err:
+        logger.warning(
+            "that %s needs the base sha256-%s cannot be written down on %s, so `berth images "
+            "prune` does not know of it: %s",
+            name,
+            digest,
+            shared,
+            err.strerror or err,
+        )
+        return False
+    return True

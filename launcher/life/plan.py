@@ -55,7 +55,7 @@ def make(settings: Settings, arguments: tuple[str, ...]) -> Plan:
     return Plan(
         accelerator=str(facts.accelerator),
         user=user(facts),
-        notices=(*facts.pet.notices, *facts.network.notices),
+        notices=facts.notices,
         image=image(facts),
         pet=facts.pet.words(),
         network=facts.network.summary,

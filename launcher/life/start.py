@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from launcher.access import console, vnc
 from launcher.disk import holder, pet
 from launcher.disk.holder import Holder
+from launcher.disk.request import Request
 from launcher.host import access, storage, unix
 from launcher.host.accelerator import KVM
 from launcher.host.account import Account, assumed
@@ -58,17 +59,29 @@ def start(settings: Settings, arguments: tuple[str, ...]) -> int:
     facts = look(settings, arguments)
     unasked = settings.accel == "auto" and facts.accelerator.accelerator == "tcg"
     logger.log(logging.WARNING if unasked else logging.INFO, "running with %s", facts.accelerator)
-    for notice in (*facts.pet.notices, *facts.network.notices):
+    for notice in facts.notices:
         logger.warning("%s", notice)
     make_run_dir(settings.run_dir, facts.account)
     state.write(settings.run_dir, Phase.STARTING)
     with unix.listening(control.path(settings.run_dir)) as door:
+        if facts.asked:
+            facts = carried_out(facts, facts.asked)
         with ExitStack() as stack:
             result = run(facts, door, stack)
         report(result)
         if result.stay:
             stay_off(settings.run_dir, result)
     return result.exit_code
+
+
+def carried_out(facts: Facts, asked: Request) -> Facts:
+    """Do to the disk what was asked for before the VM was shut down, and look again."""
+    from launcher.life import pending
+
+    logger.info("told to %s before the VM starts", asked)
+    state.remember(facts.settings.run_dir, Phase.STARTING, f"told to {asked}")
+    pending.carry_out(facts.settings, asked, facts.account)
+    return look(facts.settings, facts.arguments)
 
 
 def make_run_dir(run_dir: Path, account: Account | None) -> None:
@@ -132,6 +145,7 @@ def run(facts: Facts, door: socket.socket, stack: ExitStack) -> Outcome:
         run_dir=settings.run_dir,
         stop_timeout=settings.stop_timeout,
         disks=assembly.backings(facts, made),
+        pet=place,
     )
     end = supervise(vm, prepare)
     in_use = {str(place.disk): holder.in_use(place)}

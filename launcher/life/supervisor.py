@@ -10,9 +10,11 @@ from signal import SIG_BLOCK, SIGINT, SIGKILL, SIGTERM, pthread_sigmask
 from socket import socket
 from typing import Any, TypeVar
 
+from launcher.disk.place import Place
 from launcher.disk.space import Backing
 from launcher.host.process import Child
 from launcher.life import io_error, state
+from launcher.life.changes import Changes
 from launcher.life.children import end_of, relay
 from launcher.life.control import serve
 from launcher.life.health import Health
@@ -41,7 +43,8 @@ SAME_REBOOT = 2.0
 @dataclass(frozen=True, slots=True)
 class Vm:
     """A QEMU that was started paused, with what belongs to it. `door` is the control socket;
-    `disks` has the file of each disk that the guest writes to, by the name of its block node."""
+    `disks` has the file of each disk that the guest writes to, by the name of its block node;
+    `pet`: the names of its own disk's files."""
 
     name: str
     qemu: Child
@@ -51,6 +54,7 @@ class Vm:
     run_dir: Path
     stop_timeout: float
     disks: Mapping[str, Backing]
+    pet: Place
 
 
 def supervise(vm: Vm, prepare: Callable[[], Sequence[Service]]) -> End:
@@ -114,7 +118,17 @@ class Supervision:
                 self._begin(keep(each))
             health = Health(self._monitor, self.vm.agent_socket, lambda: self._state)
             self._tasks.callback(health.close)
-            self._begin(serve(self.vm.door, {"status": health.status}))
+            changes = Changes(
+                self._monitor,
+                self.vm.agent_socket,
+                health.agent_is_free,
+                self.vm.pet,
+                lambda: self._state,
+                lambda: self._orders.put_nowait(None),
+            )
+            commands = {"status": health.status, **changes.commands()}
+            self._begin(serve(self.vm.door, commands))
+            self._begin(changes.tidy())
             with suppress(MonitorLost):
                 await self._run(self._monitor)
         status = await self._last_breath()

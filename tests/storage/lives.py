@@ -10,6 +10,7 @@ from pathlib import Path
 from signal import SIGINT, SIGTERM
 from typing import Any
 
+from launcher.disk.place import Place
 from launcher.disk.space import Backing
 from launcher.host.process import Child, spawn
 from launcher.host.unix import listening
@@ -90,5 +91,6 @@ class Life:
                 run_dir=self.run_dir,
                 stop_timeout=stop_timeout,
                 disks=self.disks,
+                pet=Place(self.run_dir, "web-0"),
             )
             return supervise(vm, prepare)

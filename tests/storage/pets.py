@@ -1,10 +1,7 @@
-"""Pets made as each start makes them, and qemu-img's word on what came of it."""
+"""Pets made as each start makes them."""
 
 import hashlib
-import json
-import subprocess
 from pathlib import Path
-from typing import Any
 
 from launcher.disk import pet
 from launcher.disk.pet import Pet
@@ -13,29 +10,9 @@ from launcher.disk.plan import PetPlan, plan
 from launcher.host.container import Container
 from launcher.image.base import Base
 from launcher.settings.load import Surroundings, load
+from tests.storage.qcow2 import info, run
 
 MIB = 1 << 20
-
-
-def run(*argv: str | Path) -> str:
-    words = [str(word) for word in argv]
-    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
-
-
-def info(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(run("qemu-img", "info", "--output=json", path))
-    return found
-
-
-def check(path: Path) -> None:
-    """Raises when qemu-img finds anything wrong with the image."""
-    run("qemu-img", "check", "-f", "qcow2", path)
-
-
-def holds(path: Path, pattern: int, offset: str, length: str) -> None:
-    """Raises unless the disk holds `pattern` there."""
-    said = run("qemu-io", "-r", "-f", "qcow2", "-c", f"read -P {pattern} {offset} {length}", path)
-    assert "verification failed" not in said
 
 
 def stored(folder: Path, virtual_size: str = "64M") -> Base:

@@ -13,26 +13,31 @@ import tempfile
 import time
 from pathlib import Path
 
-from launcher.disk import pet
+from launcher.disk import pet, request
+from launcher.disk.pet import Pet
 from launcher.disk.place import Place
 from launcher.disk.plan import plan
 from launcher.host.container import Container
 from launcher.image import fetch
 from launcher.image.format import qcow2
 from launcher.image.store import bases, hiding, references
+from launcher.life import pending
 from launcher.life.needed import Need
 from launcher.settings.load import Surroundings, load
 from launcher.settings.table import Settings
 
 
-def start(settings: Settings) -> None:
-    """Make a pet, or start the one that is there.
+def start(settings: Settings) -> Pet:
+    """Do what each start of the VM does about its pet.
 
-    :raise AssertionError: when it stands on nothing.
+    :raise AssertionError: when the pet is there and its base is not.
     """
-    shared = settings.shared_dir
+    shared, place = settings.shared_dir, Place(settings.pet_dir, settings.vm_name)
     hiding.recover(shared)
-    found = pet.find(Place(settings.pet_dir, settings.vm_name))
+    asked = request.load(place)
+    if asked:
+        pending.carry_out(settings, asked, None)
+    found = pet.find(place)
     if found.record:
         base = bases.load(shared, found.record.base_digest)
         assert base, "the pet is there, and its base is not"
@@ -41,9 +46,9 @@ def start(settings: Settings) -> None:
     planned = plan(settings, found, base)
     need = Need(shared, planned)
     with need.secured(lambda: fetch.ensure(settings)) as base:
-        pet.apply(plan(settings, found, base, draw=lambda: planned.uuid))
-    stands(settings, shared)
+        made = pet.apply(plan(settings, found, base, draw=lambda: planned.uuid))
     need.renew(base)
+    return made
 
 
 def stands(settings: Settings, shared: Path) -> None:

@@ -14,7 +14,8 @@ import pytest
 from launcher.disk import pet
 from launcher.disk.place import Place
 from launcher.image.base import Base
-from tests.storage.pets import COMPLETE, MIB, check, holds, names, start, stored
+from tests.storage.pets import COMPLETE, MIB, names, start, stored
+from tests.storage.qcow2 import check, holds
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,7 +65,7 @@ def test_crash_at_any_step_leaves_no_pet_or_a_good_one(tmp_path: Path, base: Bas
         assert after.virtual_size == 100 * MIB
         assert record in (None, after.record), "the VM became another one"
         assert [each for each in names(volume) if each != "web-3.json.new"] == COMPLETE
-        holds(after.path, 7, "1M", "1M")
+        assert holds(after.path, 7, "1M", "1M")
         check(after.path)
         seen.add(left)
         if status == 0:
@@ -146,6 +147,6 @@ def test_a_kill_at_any_moment_leaves_no_pet_or_a_good_one(tmp_path: Path, base: 
         assert uuid in (None, after.record.uuid), "the VM became another one"
         assert [each for each in names(volume) if each != "web-3.json.new"] == COMPLETE
         assert after.virtual_size == 100 * MIB
-        holds(after.path, 7, "1M", "1M")
+        assert holds(after.path, 7, "1M", "1M")
         check(after.path)
     assert killed > ROUNDS / 5

@@ -13,7 +13,8 @@ from launcher.disk.place import Place
 from launcher.host import process
 from launcher.host.errors import Busy, ImageRefused, RightMissing, StorageError
 from launcher.image.base import Base
-from tests.storage.pets import COMPLETE, MIB, check, holds, info, names, run, start, stored
+from tests.storage.pets import COMPLETE, MIB, names, start, stored
+from tests.storage.qcow2 import check, holds, info, run
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_new_pet(volume: Path, base: Base) -> None:
     assert found["cluster-size"] == 128 * 1024
     assert found["format-specific"]["data"]["extended-l2"] is True
     assert found["actual-size"] < MIB
-    holds(made.path, 7, "1M", "1M")
+    assert holds(made.path, 7, "1M", "1M")
     check(made.path)
 
 
@@ -68,9 +69,9 @@ def test_pet_grows_and_keeps_what_was_written(volume: Path, base: Base) -> None:
     grown = start(volume, base, "200M")
     assert (grown.record, grown.path) == (made.record, made.path)
     assert info(grown.path)["virtual-size"] == grown.virtual_size == 200 * MIB
-    holds(grown.path, 9, "8M", "1M")
-    holds(grown.path, 7, "1M", "1M")
-    holds(grown.path, 0, "199M", "1M")
+    assert holds(grown.path, 9, "8M", "1M")
+    assert holds(grown.path, 7, "1M", "1M")
+    assert holds(grown.path, 0, "199M", "1M")
     check(grown.path)
 
 
@@ -144,7 +145,7 @@ def test_cut_short_leftover_is_made_anew(volume: Path, base: Base) -> None:
 def test_leftover_is_not_written_through(volume: Path, base: Base) -> None:
     (volume / "web-3.qcow2.new").symlink_to(base.path)
     check(start(volume, base).path)
-    holds(base.path, 7, "1M", "1M")
+    assert holds(base.path, 7, "1M", "1M")
     assert base.path.stat().st_size == base.size
 
 

@@ -15,7 +15,6 @@ from launcher.image.store.references import Reference
 from launcher.image.wanted import STORED
 
 RECORD = re.compile(r"sha256-([0-9a-f]{64})\.json")
-PETS = re.compile(r"sha256-([0-9a-f]{64})\.pets")
 
 # Parts and the lists of them are named by the address, as its lease is.
 FETCHED = re.compile(r"fetch-([0-9a-f]{32})\.(?!lease).+")
@@ -98,7 +97,7 @@ def look(folder: Path, timing: Timing, boot: str, clock: Clock) -> Inventory:
             if digest := bases.named(folder / name):
                 links.setdefault(digest, []).append(name)
             continue
-        for pattern in (STORED, RECORD, PETS):
+        for pattern in (STORED, RECORD, references.FOLDER):
             if match := pattern.fullmatch(name):
                 digests.add(match[1])
         if match := NAME.fullmatch(name.removesuffix(".followed")) or FETCHED.fullmatch(name):

@@ -20,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+FOLDER = re.compile(r"sha256-([0-9a-f]{64})\.pets")
 STORED = re.compile(r"([0-9A-Za-z-]+)\.json")
 
 # Somebody who removes bases may remove the folder while we write into it; not for ever, though.
@@ -95,6 +96,15 @@ def read(shared: Path, digest: str) -> tuple[Reference, ...]:
             known = _read(each, digest) if match else None
             found.append(known or Reference(digest, match[1] if match else each.name, "?"))
     return tuple(sorted(found, key=lambda each: (each.name, each.uuid)))
+
+
+def needed_by(shared: Path, uuid: str) -> set[str]:
+    """The digests of all bases that the pet needs.
+
+    :raise OSError: where the volume cannot be read.
+    """
+    found = (FOLDER.fullmatch(each.name) for each in shared.iterdir())
+    return {each[1] for each in found if each and is_there(shared, each[1], uuid)}
 
 
 def now() -> str:

@@ -22,7 +22,17 @@ def berth(*arguments: str, **environ: str) -> Result:
 def test_help_names_every_command() -> None:
     shown = berth("--help")
     assert shown.exit_code == 0
-    for name in ("console", "images", "plan", "probe", "settings", "status"):
+    for name in (
+        "console",
+        "images",
+        "pet",
+        "plan",
+        "probe",
+        "rebase",
+        "settings",
+        "snapshot",
+        "status",
+    ):
         assert f"\n  {name} " in shown.stdout
     assert berth("-h").stdout == shown.stdout
 

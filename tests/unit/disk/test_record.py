@@ -8,6 +8,7 @@ import pytest
 
 from launcher.disk import record as records
 from launcher.disk.place import Place
+from launcher.disk.record import Former
 from launcher.host.errors import LauncherError, StorageError
 from launcher.image.store.record import Address
 from tests.conftest import Golden
@@ -30,6 +31,15 @@ def test_saved_record_is_loaded(place: Place) -> None:
 def test_format(place: Place, golden: Golden) -> None:
     records.save(place, record())
     golden("disk/record.json", place.record.read_text())
+
+
+def test_record_of_a_pet_that_was_moved_is_loaded(place: Place) -> None:
+    to = Former("cd" * 32, Path("/shared/new.qcow2"), 7, Address("/new.qcow2"))
+    moved = record().moved(to)
+    records.save(place, moved)
+    assert records.load(place) == moved
+    assert (moved.base, moved.former) == (to, record().base)
+    assert moved._replace(**record().base._asdict(), former=None) == record()
 
 
 def test_no_record(place: Place) -> None:

@@ -1,4 +1,4 @@
-"""How commands of `berth` fail."""
+"""What several commands of `berth` have in common."""
 
 import sys
 from collections.abc import Iterator
@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import click
 
 from launcher.host.errors import LauncherError
+
+as_json = click.option("--json", "as_json", is_flag=True, help="As JSON, for machines.")
 
 
 @contextmanager

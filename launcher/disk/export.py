@@ -1,0 +1,215 @@
+"""Write a pet's disk into a file that stands alone, at a path of the user's.
+
+It is made under another name beside the target, checked, made to last, and only then named; so
+whoever finds the target finds all of it.
+
+A VM that runs goes on meanwhile: it is one of the disk's snapshots that is read, whose clusters
+QEMU never writes to. QEMU's own backup job would make the guest's writes wait for the target, and
+fail with it.
+"""
+
+import json
+import os
+import select
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from launcher.disk.place import Place, sync, sync_names
+from launcher.disk.whole import Whole
+from launcher.host import access, process, storage
+from launcher.host.account import Account
+from launcher.host.errors import (
+    AlreadyThere,
+    Busy,
+    CommandFailed,
+    ImageRefused,
+    InputMissing,
+    LauncherError,
+    StorageError,
+)
+from launcher.host.process import Child, spawn
+from launcher.host.storage import LOCK_WORDS
+from launcher.image import progress, temporary
+from launcher.image.format import qcow2, qemu_img
+from launcher.image.progress import size as shown_size
+from launcher.image.space import FULL, available
+
+# Seconds between two looks at how far it is.
+LOOK_EVERY = 0.5
+MEASURING = 600.0
+ALLOCATION_UNIT = 512  # of st_blocks
+
+
+class Export(NamedTuple):
+    """`snapshot`: what is read; empty for the disk as it is, which is then not in use. `in_use`:
+    whether QEMU has the disk open. `direct`: read it past the page cache, as QEMU writes it.
+    `compress`: pack each cluster by zlib."""
+
+    place: Place
+    target: Path
+    snapshot: str
+    in_use: bool
+    direct: bool
+    compress: bool
+
+
+def convert_argv(export: Export, part: Path) -> list[str]:
+    """qemu-img's command line for the export to `part`."""
+    return [
+        "qemu-img", "convert", "-q",
+        *_source(export),
+        *(["-T", "none"] if export.direct else []),
+        "-O", "qcow2",
+        *(["-c"] if export.compress else []),
+        str(export.place.disk),
+        str(part),
+    ]  # fmt: skip
+
+
+def measure_argv(export: Export) -> list[str]:
+    """qemu-img's command line to tell the bytes that the export will take."""
+    return [
+        "qemu-img", "measure", "--output=json",
+        *_source(export),
+        "-O", "qcow2",
+        str(export.place.disk),
+    ]  # fmt: skip
+
+
+def check_target(target: Path) -> None:
+    """Refuse a target that could not be written, before anything is begun.
+
+    :raise AlreadyThere: when something has that name.
+    :raise InputMissing: when there is no such folder.
+    """
+    if not target.is_absolute() or not target.name:
+        raise InputMissing(
+            f"{str(target)!r} is no full path of a file", hint="such as /volumes/backup/web.qcow2"
+        )
+    if os.path.lexists(target):
+        raise AlreadyThere(f"{target} is there already; nothing is overwritten")
+    if not target.parent.is_dir():
+        raise InputMissing(
+            f"the folder {target.parent} is not there", hint="mount a volume there, or make it"
+        )
+
+
+def plan(
+    whole: Whole, place: Place, target: Path, *, snapshot: str, in_use: bool, compress: bool
+) -> Export:
+    """How to export; looks at how the disk and its base can be opened."""
+    direct = all(storage.supports_direct(each) for each in (place.disk, whole.base.path))
+    return Export(place, target, snapshot, in_use, direct, compress)
+
+
+def run(export: Export, whole: Whole, account: Account | None) -> int:
+    """Carry it out. Returns the bytes of the new file.
+
+    :raise Busy: when another process writes to the disk.
+    :raise StorageError: when there is too little space, or reading or writing fails.
+    :raise RightMissing: when QEMU's user cannot get at the target's folder.
+    """
+    target = export.target
+    check_target(target)
+    access.grant(export.place.disk, account, access.READ)
+    access.grant(whole.base.path, account, access.READ)
+    needed = _measured(export, account)
+    free = available(target.parent)
+    if free is not None and free < needed and not export.compress:
+        raise StorageError(
+            f"there is too little space in {target.parent}: {shown_size(needed)} are needed, "
+            f"{shown_size(free)} are free"
+        )
+    try:
+        with temporary.file(target.parent, target.name) as part:
+            access.grant(part, account, access.READ_WRITE)
+            _convert(export, part, None if export.compress else needed, account)
+            _prove(part, target, account)
+            part.chmod(0o644)
+            sync(part)
+            _name(part, target)
+            sync_names(target.parent)
+            return target.stat().st_size
+    except OSError as err:
+        raise _failure(err.strerror or str(err), target, err.errno in FULL) from err
+
+
+def _source(export: Export) -> list[str]:
+    return [
+        # Only ever with a snapshot: of a disk that is written to nothing else stays as it is.
+        *(["-U"] if export.in_use else []),
+        *("-f", "qcow2"),
+        *(["-l", f"snapshot.name={export.snapshot}"] if export.snapshot else []),
+    ]
+
+
+def _measured(export: Export, account: Account | None) -> int:
+    try:
+        said = process.run(measure_argv(export), timeout=MEASURING, account=account)
+    except CommandFailed as err:
+        raise _failure(err.stderr, export.target) from err
+    return int(json.loads(said.stdout)["required"])
+
+
+def _convert(export: Export, part: Path, total: int | None, account: Account | None) -> None:
+    argv = convert_argv(export, part)
+    with (
+        progress.shown("exported", total) as meter,
+        spawn("qemu-img", argv, capture_stderr=True, account=account) as child,
+    ):
+
+        def look() -> None:
+            meter.advance(part.stat().st_blocks * ALLOCATION_UNIT - meter.done)
+
+        status = _wait(child, look)
+        said = os.read(child.stderr, 1 << 16) if status and child.stderr else b""
+    if status:
+        raise _failure(said.decode(errors="replace").strip(), export.target)
+
+
+def _wait(child: Child, look: Callable[[], None]) -> int:
+    while True:
+        ended, _, _ = select.select([child.pidfd], [], [], LOOK_EVERY)
+        look()
+        status = child.status()
+        if ended and status is not None:
+            return status
+
+
+def _prove(part: Path, target: Path, account: Account | None) -> None:
+    qemu_img.check(part, f"the export {target}", account)
+    if qcow2.read(part).backing_file is not None:
+        raise ImageRefused(f"the export {target} does not stand alone")
+
+
+def _name(part: Path, target: Path) -> None:
+    """Give the file at `part` its name, unless something has it by now.
+
+    :raise AlreadyThere:
+    """
+    try:
+        os.link(part, target)
+    except FileExistsError as err:
+        raise AlreadyThere(f"{target} is there by now; nothing is overwritten") from err
+    except OSError:
+        # No hard links (SMB, FUSE).
+        check_target(target)
+        part.rename(target)
+
+
+def _failure(words: str, target: Path, is_full: bool = False) -> LauncherError:
+    if LOCK_WORDS in words:
+        return Busy(
+            f"exporting to {target}: another process writes to the disk: {words}",
+            hint="a VM that runs in another pod is exported from there",
+        )
+    if is_full or "No space left" in words:
+        free = 0
+        with suppress(OSError):
+            free = available(target.parent) or 0
+        return StorageError(
+            f"exporting to {target}: its volume is full; {shown_size(free)} are free by now"
+        )
+    return StorageError(f"exporting to {target}: {words or 'qemu-img said nothing'}")

@@ -1,0 +1,98 @@
+"""Changes to the snapshots of a pet whose VM is off, by qemu-img.
+
+Each is one run of qemu-img, which takes QEMU's lock. Where it is killed, some clusters may be
+counted too often, which takes space and harms nobody: qcow2 raises a count before anything relies
+on it, and lowers it after. The next restore puts that right.
+"""
+
+from launcher.disk.alone import alone
+from launcher.disk.place import Place, explained, sync
+from launcher.disk.snapshot import listing, name
+from launcher.disk.snapshot.listing import Taken
+from launcher.disk.snapshot.notes import How
+from launcher.host import access, process
+from launcher.host.account import Account
+from launcher.host.errors import StorageError
+from launcher.image.format.qemu_img import LEAKS
+from launcher.machine.options import text
+
+# Seconds: tables only are written, of a disk of 1 TiB a few hundred MiB.
+TIMEOUT = 1800.0
+
+FLAGS = {"create": "-c", "restore": "-a", "delete": "-d"}
+
+
+def argv(place: Place, verb: str, snapshot: str) -> list[str]:
+    """qemu-img's command line; `verb` is one of FLAGS. The format is given, never probed, for which
+    this subcommand has these options only."""
+    image = f"driver=qcow2,file.driver=file,file.filename={text(place.disk)}"
+    return ["qemu-img", "snapshot", "-q", FLAGS[verb], snapshot, "--image-opts", image]
+
+
+def create(place: Place, snapshot: str, description: str, account: Account | None) -> Taken:
+    """Take a snapshot.
+
+    :raise AlreadyThere: when there is one of that name.
+    :raise Busy: when the pet's disk is in use.
+    :raise StorageError: when the volume is full or fails.
+    """
+    with alone(place.folder):
+        listing.refuse_twice(place, snapshot)
+        _run(place, "create", snapshot, account)
+        return listing.remark(place, snapshot, How.OFFLINE, description)
+
+
+def delete(place: Place, snapshot: str, account: Account | None) -> None:
+    """Remove a snapshot, and with it what no other one and not the disk has.
+
+    :raise InputMissing: when there is none of that name; otherwise as for `create`.
+    """
+    with alone(place.folder):
+        listing.find(place, snapshot)
+        _run(place, "delete", snapshot, account)
+        listing.forget(place)
+
+
+def restore(place: Place, snapshot: str, keep: str, account: Account | None) -> None:
+    """Set the disk back to a snapshot, which stays. To be done again until it came to its end:
+    doing it twice is doing it once, as long as the VM does not run in between.
+
+    :param keep: the name under which the present state is kept; empty for not at all.
+    :raise InputMissing: when there is no such snapshot; otherwise as for `create`.
+    """
+    with alone(place.folder):
+        there = {each.name for each in listing.read(place)}
+        listing.find(place, snapshot)
+        if keep and keep not in there:
+            _run(place, "create", keep, account)
+            listing.remark(place, keep, How.OFFLINE, f"before {snapshot} was restored")
+        _run(place, "restore", snapshot, account)
+        _repair(place, account)
+        for each in there:
+            if name.is_of_export(each):
+                _run(place, "delete", each, account)
+        listing.forget(place)
+
+
+def _run(place: Place, verb: str, snapshot: str, account: Account | None) -> None:
+    access.grant(place.disk, account, access.READ_WRITE)
+    doing = f"{verb} of the snapshot {snapshot} of the pet {place.disk}"
+    with explained(doing, place.folder):
+        process.run(argv(place, verb, snapshot), account=account, timeout=TIMEOUT)
+        sync(place.disk)
+
+
+def _repair(place: Place, account: Account | None) -> None:
+    """Free what an earlier attempt that was cut off has left counted.
+
+    :raise StorageError: when more than that is wrong with the disk.
+    """
+    check = ["qemu-img", "check", "-q", "-f", "qcow2", "-r", "leaks", str(place.disk)]
+    with explained(f"checking the pet {place.disk}", place.folder):
+        done = process.run(check, account=account, timeout=TIMEOUT, success=(0, 2, LEAKS))
+        sync(place.disk)
+    if done.status == 2:
+        raise StorageError(
+            f"the pet's disk {place.disk} is damaged: {done.stderr.strip() or done.stdout.strip()}",
+            hint="`qemu-img check` tells more",
+        )

@@ -1,0 +1,82 @@
+"""The table of internal snapshots in a qcow2 file, bytes to values.
+
+Layout and names: QEMU's "Qcow2 Image File Format" (docs/interop/qcow2), section "Snapshots".
+"""
+
+import os
+import struct
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from launcher.image.format import qcow2
+from launcher.image.format.policy import MOST_SNAPSHOTS
+from launcher.image.format.qcow2 import NotQcow2
+
+# Where its L1 table is, the lengths of ID and name, seconds and nanoseconds of its making, the
+# guest's clock, the size of the machine's state, the length of the extra data.
+_ENTRY = struct.Struct(">QIHHIIQII")
+# Of the extra data: the size of the machine's state, and that of the disk.
+_EXTRA = struct.Struct(">QQ")
+MOST_EXTRA = 1024
+
+
+class Snapshot(NamedTuple):
+    """`taken`: nanoseconds since the epoch. `disk_size`: bytes of the disk then as the guest saw
+    it, None in files of version 2, which do not say."""
+
+    name: str
+    taken: int
+    disk_size: int | None
+
+
+def read(path: Path) -> tuple[Snapshot, ...]:
+    """The snapshots in the file at `path`, in the order they were taken.
+
+    QEMU may have it open: a new table goes where nothing was, and the header is changed last.
+
+    :raise NotQcow2: when it is no qcow2 file, or its table makes no sense.
+    :raise OSError: when it cannot be read.
+    """
+    while True:
+        header = qcow2.read(path)
+        try:
+            with path.open("rb") as file:
+                found = _table(file, header.snapshots, header.snapshots_offset)
+        except NotQcow2:
+            found = None
+        # What the old header pointed at may have become something else meanwhile.
+        again = qcow2.read(path)
+        if (again.snapshots, again.snapshots_offset) == (header.snapshots, header.snapshots_offset):
+            break
+    if found is None:
+        raise NotQcow2("its table of snapshots makes no sense")
+    return found
+
+
+def _table(file: BinaryIO, count: int, offset: int) -> tuple[Snapshot, ...]:
+    if count > MOST_SNAPSHOTS:
+        raise NotQcow2(f"it claims {count} snapshots")
+    found = []
+    for _ in range(count):
+        file.seek(offset)
+        entry = _exactly(file, _ENTRY.size)
+        _, _, id_length, name_length, seconds, nanoseconds, _, _, extra_length = _ENTRY.unpack(
+            entry
+        )
+        if extra_length > MOST_EXTRA:
+            raise NotQcow2(f"a snapshot claims {extra_length} bytes of extra data")
+        extra = _exactly(file, extra_length)
+        words = _exactly(file, id_length + name_length)
+        size = _EXTRA.unpack_from(extra)[1] if extra_length >= _EXTRA.size else None
+        taken = seconds * 1_000_000_000 + nanoseconds
+        found.append(Snapshot(os.fsdecode(words[id_length:]), taken, size))
+        # Each begins at a multiple of 8.
+        offset += -(-(_ENTRY.size + extra_length + len(words)) // 8) * 8
+    return tuple(found)
+
+
+def _exactly(file: BinaryIO, length: int) -> bytes:
+    data = file.read(length)
+    if len(data) < length:
+        raise NotQcow2("its table of snapshots is cut short")
+    return data

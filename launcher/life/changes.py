@@ -1,0 +1,181 @@
+"""Changes to the disk of a VM that runs: what the control socket's commands for them do."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from launcher.disk import pet, rebase, request
+from launcher.disk.place import Place
+from launcher.disk.request import Rebase, Request, Restore
+from launcher.disk.snapshot import listing, name
+from launcher.disk.snapshot.notes import How
+from launcher.host.errors import Busy, LauncherError, StorageError
+from launcher.image.store.record import Address
+from launcher.life.control import Arguments, Command, Held
+from launcher.life.freeze import at_rest
+from launcher.life.monitor import Monitor
+from launcher.life.state import Phase, State
+from launcher.machine.drives import PET_NODE
+
+logger = logging.getLogger("startvm")
+
+# Seconds that a guest is kept frozen at most. QEMU writes tables only, of a disk of 1 TiB a few
+# hundred MiB; on storage that is slower than that the snapshot is as after a power cut.
+FROZEN = 5.0
+
+CREATE = "blockdev-snapshot-internal-sync"
+DELETE = "blockdev-snapshot-delete-internal-sync"
+
+
+class Changes:
+    """`agent_is_free`: held while the guest's agent is spoken to. `state` tells the phase as it is
+    known here; `stop` has the guest shut down, as an order from outside has."""
+
+    def __init__(
+        self,
+        monitor: Monitor,
+        agent_socket: Path,
+        agent_is_free: asyncio.Lock,
+        place: Place,
+        state: Callable[[], State],
+        stop: Callable[[], None],
+    ) -> None:
+        self._monitor = monitor
+        self._agent_socket = agent_socket
+        self._agent_is_free = agent_is_free
+        self._place = place
+        self._state = state
+        self._stop = stop
+        self._one_at_a_time = asyncio.Lock()
+        self._held: set[str] = set()
+
+    def commands(self) -> Mapping[str, Command]:
+        return {
+            "snapshot-create": self.create,
+            "snapshot-delete": self.delete,
+            "snapshot-hold": self.hold,
+            "restore": self.restore,
+            "rebase": self.rebase,
+        }
+
+    async def create(self, arguments: Arguments) -> dict[str, Any]:
+        """Take the snapshot `name`, noted with `description`.
+
+        Returns it as it is listed, with `unfrozen`: why the guest was not at rest, empty if it was.
+        """
+        wanted = name.check(str(arguments.get("name")))
+        async with self._one_at_a_time:
+            return await self._create(wanted, str(arguments.get("description") or ""))
+
+    async def delete(self, arguments: Arguments) -> dict[str, Any]:
+        """Remove the snapshot `name`."""
+        wanted = str(arguments.get("name"))
+        async with self._one_at_a_time:
+            self._check_phase()
+            listing.find(self._place, wanted)
+            if wanted in self._held:
+                raise Busy(f"the snapshot {wanted} is being exported")
+            await self._execute(DELETE, wanted)
+            listing.forget(self._place)
+        return {}
+
+    async def hold(self, arguments: Arguments) -> Held:
+        """Keep the snapshot `name` there for the client, or one taken now if there is no name."""
+        wanted = str(arguments.get("name") or "")
+        async with self._one_at_a_time:
+            if wanted:
+                self._check_phase()
+                listing.find(self._place, wanted)
+                answer = {"name": wanted, "unfrozen": ""}
+            else:
+                wanted = name.of_export(time.time())
+                answer = await self._create(wanted, "for an export that is under way")
+            if wanted in self._held:
+                raise Busy(f"the snapshot {wanted} is being exported already")
+            self._held.add(wanted)
+
+        async def release() -> None:
+            self._held.discard(wanted)
+            await self.tidy()
+
+        return Held(answer, release)
+
+    async def restore(self, arguments: Arguments) -> dict[str, Any]:
+        """Have the guest shut down and the next start set the disk back to the snapshot `name`.
+
+        Returns `kept`: what the state of then will be kept as; empty with `discard`.
+        """
+        wanted = str(arguments.get("name"))
+        async with self._one_at_a_time:
+            self._check_phase()
+            listing.find(self._place, wanted)
+            keep = "" if arguments.get("discard") else name.before_restore(time.time())
+            if keep:
+                listing.refuse_twice(self._place, keep)
+            self._ask(Restore(wanted, keep))
+        return {"kept": keep}
+
+    async def rebase(self, arguments: Arguments) -> dict[str, Any]:
+        """Have the guest shut down and the next start move the disk to the base `digest`, which
+        came from the address that `shown` and `sha256` stand for."""
+        wanted = Rebase(
+            str(arguments.get("digest")),
+            Address(str(arguments.get("shown")), str(arguments.get("sha256") or "")),
+        )
+        async with self._one_at_a_time:
+            self._check_phase()
+            rebase.check(pet.find(self._place), self._place)
+            self._ask(wanted)
+        return {}
+
+    async def tidy(self) -> None:
+        """Remove the snapshots of exports that are under way no more."""
+        async with self._one_at_a_time:
+            try:
+                there = [each.name for each in listing.read(self._place)]
+                for each in there:
+                    if name.is_of_export(each) and each not in self._held:
+                        await self._execute(DELETE, each)
+                        listing.forget(self._place)
+            except LauncherError as err:
+                # It is tried again at the next start.
+                logger.warning("the snapshot of an export is left: %s", err)
+
+    async def _create(self, wanted: str, description: str) -> dict[str, Any]:
+        self._check_phase()
+        listing.refuse_twice(self._place, wanted)
+        async with self._agent_is_free, at_rest(self._agent_socket) as unfrozen:
+            taking = asyncio.ensure_future(self._execute(CREATE, wanted))
+            await asyncio.wait({taking}, timeout=FROZEN)
+            if not taking.done():
+                unfrozen = unfrozen or f"it took more than {FROZEN:g} s"
+        await taking
+        how = How.CRASH if unfrozen else How.FROZEN
+        taken = listing.remark(self._place, wanted, how, description)
+        logger.info("took the snapshot %s, %s", wanted, f"{how}: {unfrozen}" if unfrozen else how)
+        return {**taken.data(), "unfrozen": unfrozen}
+
+    async def _execute(self, command: str, snapshot: str) -> None:
+        try:
+            await self._monitor.execute(command, {"device": PET_NODE, "name": snapshot})
+        except LauncherError as err:
+            if "No space left" not in err.message:
+                raise
+            raise StorageError(
+                f"there is too little space in {self._place.folder}: {err.message}",
+                hint="the pet's volume has to grow",
+            ) from err
+
+    def _ask(self, wanted: Request) -> None:
+        """Write it down and stop at once: whatever kills us from here on ends QEMU too."""
+        request.save(self._place, wanted)
+        logger.info("told to %s, which the next start does first", wanted)
+        self._stop()
+
+    def _check_phase(self) -> None:
+        phase = self._state().phase
+        if phase not in (Phase.RUNNING, Phase.PAUSED):
+            raise Busy(f"the VM is {phase}", hint="wait until it runs, or is off")

@@ -1,0 +1,131 @@
+"""A pet's disk written into a file that stands alone."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launcher.disk import export, whole
+from launcher.disk.snapshot import offline
+from launcher.host.errors import AlreadyThere, Busy, InputMissing, StorageError
+from tests.storage.pet_volumes import MIB, Volumes, volumes
+from tests.storage.qcow2 import check, content, holds, info, run, write
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Volumes:
+    return volumes(tmp_path)
+
+
+def exported(
+    made: Volumes,
+    target: Path,
+    snapshot: str = "",
+    *,
+    in_use: bool = False,
+    compress: bool = False,
+) -> int:
+    found = whole.look(made.place, made.settings().shared_dir)
+    planned = export.plan(
+        found, made.place, target, snapshot=snapshot, in_use=in_use, compress=compress
+    )
+    return export.run(planned, found, None)
+
+
+def test_export_stands_alone_and_reads_the_same(made: Volumes, tmp_path: Path) -> None:
+    target = tmp_path / "out.qcow2"
+    size = exported(made, target)
+    found = info(target)
+    assert "backing-filename" not in found
+    assert (found["format"], found["virtual-size"]) == ("qcow2", 100 * MIB)
+    assert size == target.stat().st_size
+    assert target.stat().st_mode & 0o777 == 0o644
+    assert content(target) == content(made.disk)
+    check(target)
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_export_of_a_snapshot(made: Volumes, tmp_path: Path) -> None:
+    offline.create(made.place, "early", "", None)
+    write(made.disk, 3, "8M")
+    exported(made, tmp_path / "early.qcow2", "early")
+    assert holds(tmp_path / "early.qcow2", 9, "8M")
+    assert "snapshots" not in info(tmp_path / "early.qcow2")
+    exported(made, tmp_path / "late.qcow2")
+    assert holds(tmp_path / "late.qcow2", 3, "8M")
+
+
+def test_compressed_export_is_smaller(made: Volumes, tmp_path: Path) -> None:
+    plain = exported(made, tmp_path / "plain.qcow2")
+    packed = exported(made, tmp_path / "packed.qcow2", compress=True)
+    assert packed < plain / 2
+    assert content(tmp_path / "packed.qcow2") == content(made.disk)
+
+
+@pytest.fixture
+def in_use(made: Volumes) -> Iterator[Volumes]:
+    """With a snapshot, and written to since by who still has it open."""
+    offline.create(made.place, "early", "", None)
+    argv = ["qemu-io", "-f", "qcow2", str(made.disk)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdin
+        assert holder.stdout
+        holder.stdin.write(b"write -P 3 8M 1M\n")
+        holder.stdin.flush()
+        while b"wrote" not in holder.stdout.readline():
+            pass
+        yield made
+        holder.stdin.close()
+
+
+def test_snapshot_of_a_disk_in_use(in_use: Volumes, tmp_path: Path) -> None:
+    exported(in_use, tmp_path / "early.qcow2", "early", in_use=True)
+    assert holds(tmp_path / "early.qcow2", 9, "8M")
+
+
+def test_disk_in_use_as_it_is(in_use: Volumes, tmp_path: Path) -> None:
+    with pytest.raises(Busy, match="another process writes"):
+        exported(in_use, tmp_path / "now.qcow2")
+    assert not list(tmp_path.glob("now*"))
+
+
+def test_targets_that_are_refused(made: Volumes, tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.write_text("mine")
+    for target, kind, words in (
+        (there, AlreadyThere, "nothing is overwritten"),
+        (tmp_path / "gone" / "x", InputMissing, "is not there"),
+        (Path("x.qcow2"), InputMissing, "no full path"),
+    ):
+        with pytest.raises(kind, match=words):
+            exported(made, target)
+    assert there.read_text() == "mine"
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    run("mount", "-t", "tmpfs", "-o", "size=4m", "berth-test", folder)
+    try:
+        yield folder
+    finally:
+        run("umount", folder)
+
+
+def test_target_without_space_is_told_before(made: Volumes, small: Path) -> None:
+    write(made.disk, 5, "30M", "8M")
+    with pytest.raises(StorageError, match=r"too little space in .*/small: .* are needed"):
+        exported(made, small / "out.qcow2")
+    assert list(small.iterdir()) == []
+
+
+def test_target_that_runs_full_leaves_nothing(
+    made: Volumes, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(made.disk, 5, "30M", "8M")
+    monkeypatch.setattr(export, "available", lambda _: None)
+    with pytest.raises(StorageError, match="its volume is full"):
+        exported(made, small / "out.qcow2")
+    assert list(small.iterdir()) == []
