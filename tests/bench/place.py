@@ -30,14 +30,15 @@ def file_system(path: Path) -> str:
 
 
 def machine(path: Path) -> str:
-    """One line about this machine, `path` being on the file system that was used."""
+    """One line about this machine before anything is measured; `path` is where that will be."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
     version = subprocess.run(
         ["qemu-img", "--version"], check=True, capture_output=True, text=True
     ).stdout.split()[2]
     return (
         f"{len(os.sched_getaffinity(0))} CPUs ({_cpu()}), {memory:.0f} GiB, {file_system(path)}, "
-        f"Linux {platform.release()}, QEMU {version}, Python {platform.python_version()}"
+        f"Linux {platform.release()}, QEMU {version}, Python {platform.python_version()}, "
+        f"load {os.getloadavg()[0]:.1f}"
     )
 
 

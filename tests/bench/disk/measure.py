@@ -37,6 +37,7 @@ def main(*, quick: bool) -> None:
     """Measure all kinds of overlays, in turn, and print the table."""
     scale = QUICK if quick else FULL
     with place.folder() as folder:
+        machine = place.machine(folder)
         base = folder / "base.qcow2"
         make_base(base, scale.size * MIB)
         overlays = kinds(base, folder)
@@ -57,7 +58,6 @@ def main(*, quick: bool) -> None:
                 table.at_least(f"over default qcow2, new places, depth {depth}", AIM_WRITES, value)
             )
         rows.append(growth_line("growth, MiB", growths))
-        machine = place.machine(folder)
     value = ratio(growths[1], growths[0])
     aims.append(table.at_least("default qcow2's growth over ours", AIM_GROWTH, value))
     written = scale.number * WRITE / MIB

@@ -42,6 +42,7 @@ def main(*, quick: bool) -> None:
     """Measure and print: plain images, then packed ones, then memory."""
     scale = QUICK if quick else FULL
     with place.folder() as folder:
+        machine = place.machine(folder)
         files, work, own = (folder / name for name in ("files", "work", "nginx"))
         for each in (files, work, own):
             each.mkdir()
@@ -50,7 +51,7 @@ def main(*, quick: bool) -> None:
             packed = {
                 name: images.packed(files, name, size * MIB) for name, size in scale.packed.items()
             }
-            print(f"\n{place.machine(folder)}")
+            print(f"\n{machine}")
             show_plain(scale, image, server, work)
             show_packed(scale, packed, server, work)
             show_memory(scale, {"plain": image} | packed, server, work)

@@ -18,6 +18,7 @@ def main(*, quick: bool) -> None:
     """Measure all, in turn, and print the table."""
     with tempfile.TemporaryDirectory(prefix="berth-bench-") as name:
         folder, image = Path(name), tiny.image()
+        machine = place.machine(folder)
         key = make_key(folder)
         ours = Startvm(folder, key, image, "startvm")
         others = [Shell(folder, key, image, "shell"), BareQemu(folder, key, image, "qemu")]
@@ -32,7 +33,6 @@ def main(*, quick: bool) -> None:
         boots = rounds(
             [partial(each.measure, to_ssh=True) for each in contenders], 1 if quick else BOOTS
         )
-        machine = place.machine(folder)
     rows = [
         ("", "startvm", "shell script", "QEMU alone"),
         line("QMP ready", [[each.qmp for each in mine] for mine in starts]),

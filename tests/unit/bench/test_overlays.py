@@ -39,7 +39,7 @@ def test_step_is_one_that_qemu_img_takes() -> None:
 
 def test_what_is_written_is_data_and_made_to_last() -> None:
     argv = Writes(number=100, depth=16, size=64 * MIB).argv("driver=qcow2")
-    words = dict(zip(argv, argv[1:], strict=False))
+    words = dict(pairwise(argv))
     assert words["--flush-interval"] == words["-c"] == "100"
     assert words["-d"] == "16"
     assert words["--pattern"] != "0"
