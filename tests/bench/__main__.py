@@ -1,18 +1,17 @@
 """`python -m tests.bench NAME`."""
 
-import sys
+import argparse
 
-from tests.bench import start
+from tests.bench.disk import measure as disk
+from tests.bench.fetch import measure as fetch
+from tests.bench.start import measure as start
 
-BENCHMARKS = {"start": start.main}
+BENCHMARKS = {"start": start.main, "fetch": fetch.main, "disk": disk.main}
 
-
-def main(words: list[str]) -> int:
-    if len(words) != 1 or words[0] not in BENCHMARKS:
-        print(f"./dev bench NAME, where NAME is one of: {', '.join(BENCHMARKS)}", file=sys.stderr)
-        return 2
-    BENCHMARKS[words[0]]()
-    return 0
-
-
-sys.exit(main(sys.argv[1:]))
+parser = argparse.ArgumentParser(prog="./dev bench")
+parser.add_argument("name", choices=BENCHMARKS)
+parser.add_argument(
+    "--quick", action="store_true", help="once, and small: shows that it works, not how fast"
+)
+words = parser.parse_args()
+BENCHMARKS[words.name](quick=words.quick)

@@ -1,0 +1,1 @@
+"""How long a start takes, beside shell that does the same and QEMU alone."""
