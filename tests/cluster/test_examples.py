@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.chart.examples import Example, Mistake, examples, mistakes
-from tests.cluster import namespaces
+from tests.cluster import artifact, namespaces
 from tests.cluster.example import Installed, install
 from tests.cluster.namespaces import Namespace
 from tests.cluster.release import CHART, Defaults, wait_until
@@ -63,6 +63,13 @@ def fleet(vm: Installed) -> None:
     nodes = len(vm.get("nodes")["items"])
     assert len(pods) == vm.example.values["replicas"]
     assert len({pod["spec"]["nodeName"] for pod in pods}) == min(nodes, len(pods))
+
+
+def from_registry(vm: Installed) -> None:
+    reach(vm)
+    (pod,) = vm.pods()
+    bases = vm.namespace.kubectl("exec", pod["metadata"]["name"], "--", "berth", "images")
+    assert "source   /disks/disk.qcow2, fetched" in bases
 
 
 def legacy_vm(vm: Installed) -> None:
@@ -146,6 +153,7 @@ CHECKS: dict[str, Callable[[Installed], None]] = {
     "appliance": appliance,
     "extra-disks": extra_disks,
     "fleet": fleet,
+    "from-registry": from_registry,
     "legacy-vm": legacy_vm,
     "locked-down": locked_down,
     "one-volume": one_volume,
@@ -164,6 +172,10 @@ LEVELS = {"restricted": "restricted"}
 FILES = {"legacy-vm": {"old-server.qcow2": tiny.image}}
 
 
+# Container images with a disk image in them, by the name that the example pulls.
+PULLED = {"from-registry": ("registry.example.org/disks/server:1", tiny.image)}
+
+
 def prove(example: Example, cluster: Target, guests: Guests, defaults: Defaults) -> None:
     """Install it, reach it, remove it.
 
@@ -176,6 +188,10 @@ def prove(example: Example, cluster: Target, guests: Guests, defaults: Defaults)
     folder.mkdir()
     for name, made in FILES.get(example.name, {}).items():
         shutil.copy(made(), folder / name)
+    if example.name in PULLED:
+        reference, made = PULLED[example.name]
+        (work := folder / "pulled").mkdir()
+        artifact.load(cluster, reference, made(), work)
     with namespaces.namespace(cluster, LEVELS.get(example.name, "")) as namespace:
         try:
             vm = install(example, namespace, defaults, folder, memory)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.cluster.kubernetes import credentials, processes
 from tests.cluster.kubernetes.errors import ClusterError, wait_for
 from tests.cluster.kubernetes.objects import OBJECTS
-from tests.cluster.kubernetes.place import DNS_SERVICE, DOMAIN, SERVICES, Place
+from tests.cluster.kubernetes.place import DNS_SERVICE, DOMAIN, GATES, SERVICES, Place
 from tests.cluster.programs import find
 
 CHECKOUT = Path(__file__).parents[3]
@@ -62,6 +62,7 @@ def start_api(place: Place) -> None:
         f"--service-cluster-ip-range={SERVICES}",
         # What a pod may be, Pod Security admission says.
         "--allow-privileged=true",
+        f"--feature-gates={','.join(f'{name}=true' for name in GATES)}",
     )
 
     def ready() -> bool:

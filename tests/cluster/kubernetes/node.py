@@ -20,7 +20,7 @@ from tests.cluster.kubernetes import (
     tools_image,
 )
 from tests.cluster.kubernetes.errors import ClusterError, wait_for
-from tests.cluster.kubernetes.place import DNS_SERVICE, DOMAIN, NodePlace, Place
+from tests.cluster.kubernetes.place import DNS_SERVICE, DOMAIN, GATES, NodePlace, Place
 from tests.cluster.programs import find
 
 # $1: the node's folder, $2: the cluster's, $3: that of the programs. Nothing is written to this
@@ -212,7 +212,7 @@ def _kubelet(place: Place, node: NodePlace) -> dict[str, object]:
         "failCgroupV1": False,
         "failSwapOn": False,
         # What it cannot set on a machine that is a container itself, it then goes without.
-        "featureGates": {"KubeletInUserNamespace": True},
+        "featureGates": {"KubeletInUserNamespace": True} | dict.fromkeys(GATES, True),
         # The disk is the machine's, and how full it is says nothing about the cluster.
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%"},
         "imageGCHighThresholdPercent": 100,

@@ -26,6 +26,9 @@ SERVICES = "10.96.0.0/16"
 API_SERVICE, DNS_SERVICE = "10.96.0.1", "10.96.0.10"
 DOMAIN = "cluster.local"
 
+# What newer Kubernetes has on by itself.
+GATES = ("ImageVolume",)
+
 
 @dataclass(frozen=True)
 class NodePlace:
