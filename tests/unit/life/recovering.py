@@ -106,5 +106,3 @@ def watched(seconds: float, story: Callable[[], Awaitable[FakeVm]]) -> FakeVm:
 
 def phases(vm: FakeVm) -> list[Phase]:
     return [phase for _, phase, _ in vm.told]
-
-

@@ -79,5 +79,3 @@ def test_what_else_stops_it_is_told_instead_of_the_disk(status: str) -> None:
     assert vm.heard == [1]
     assert vm.told[-1][1:] == (Phase.PAUSED, f"QEMU's run state is {status}")
     assert vm.recovery.reason == ""
-
-
