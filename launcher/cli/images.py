@@ -91,26 +91,29 @@ def prune_(dry_run: bool, now: bool, as_json: bool) -> None:
 @images.command()
 @click.argument("pet")
 def forget(pet: str) -> None:
-    """Count PET, a name or a UUID, as deleted: it needs its base no more.
+    """Count PET, a name, a namespace/name or a UUID, as deleted: it needs its base no more.
 
-    For pets whose volume is gone. One that is there says that it needs its base again when it
-    starts next; until then prune may remove that.
+    For pets whose volume is gone. One that is there, even one that runs now, says that it needs its
+    base again when it starts next; until then prune may remove that.
     """
     with reported():
         folder = environment.shared_dir()
         found = inventory.look(folder, GLANCE, container.boot_id(), Clock())
         known = [each for base in found.bases for each in base.pets]
-        chosen = [each for each in known if pet in (each.uuid, each.name)]
-        if len({each.uuid for each in chosen}) != 1:
+        chosen = [
+            each for each in known if pet in (each.uuid, each.name, f"{each.namespace}/{each.name}")
+        ]
+        if len(pets := {each.pet for each in chosen}) != 1:
             shown = "\n  - ".join(described(each) for each in chosen or known)
-            count = f"{len(chosen)} pets are" if chosen else "no pet is"
+            count = f"{len(pets)} pets are" if pets else "no pet is"
+            accepted = "the UUID or the namespace/name of one of these"
             raise SettingsError(
-                [f"{count} called {pet!r}; accepted: the UUID of one of these\n  - {shown}"]
+                [f"{count} called {pet!r}; accepted: {accepted}\n  - {shown}"]
                 if shown
                 else [f"no pet is called {pet!r}: none stands on a base in {folder}"]
             )
         for each in chosen:
-            references.remove(folder, each.digest, each.uuid)
+            references.remove(folder, each)
             click.echo(f"forgotten: {described(each)}")
 
 

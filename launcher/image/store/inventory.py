@@ -20,7 +20,7 @@ RECORD = re.compile(r"sha256-([0-9a-f]{64})\.json")
 FETCHED = re.compile(r"fetch-([0-9a-f]{32})\.(?!lease).+")
 
 # Unique names, as launcher.image.temporary and launcher.image.store.references make them.
-TEMPORARY = re.compile(r".+\.([a-z0-9_]{8}|[0-9a-f]{16}|[0-9a-f-]{36})\.part")
+TEMPORARY = re.compile(r".+\.([a-z0-9_]{8}|[0-9a-f]{16}|[^_]*_([^_]+_)?[0-9a-f-]{36})\.part")
 
 
 class Stored(NamedTuple):

@@ -176,12 +176,28 @@ def test_forget_what_could_be_one_of_two(volume: Volume) -> None:
         references.write(volume.path, WEB._replace(digest=base.digest, uuid=uuid))
     shown = images(volume, "forget", "web-0")
     assert shown.exit_code == 78
-    assert "2 pets are called 'web-0'; accepted: the UUID of one of these\n" in shown.stderr
+    assert (
+        "2 pets are called 'web-0'; accepted: the UUID or the namespace/name of one of these\n"
+        in shown.stderr
+    )
     assert WEB.uuid in shown.stderr
     assert OTHER_UUID in shown.stderr
     assert len(references.read(volume.path, base.digest)) == 2
     assert images(volume, "forget", OTHER_UUID).exit_code == 0
     assert [each.uuid for each in references.read(volume.path, base.digest)] == [WEB.uuid]
+
+
+def test_forget_one_of_two_with_the_same_uuid(volume: Volume) -> None:
+    base = volume.adopt()
+    pets = [WEB._replace(digest=base.digest, namespace=each) for each in ("shop", "test")]
+    for each in pets:
+        references.write(volume.path, each)
+    for pet in (WEB.uuid, "web-0"):
+        shown = images(volume, "forget", pet)
+        assert shown.exit_code == 78
+        assert f"2 pets are called {pet!r}; accepted: the UUID or the namespace" in shown.stderr
+    assert images(volume, "forget", "shop/web-0").exit_code == 0
+    assert references.read(volume.path, base.digest) == (pets[1],)
 
 
 def test_forget_one_that_is_not_there(volume: Volume) -> None:

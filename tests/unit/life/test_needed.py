@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.disk import record as records
 from launcher.disk.place import Place
 from launcher.disk.plan import Found, PetPlan
 from launcher.disk.record import PetRecord
@@ -15,6 +16,7 @@ from launcher.image.base import Base
 from launcher.image.store import bases, prune, references
 from launcher.image.store.record import Address
 from launcher.image.store.references import Reference
+from launcher.life import needed
 from launcher.life.needed import Need
 from tests.unit.image.conftest import URL, Volume
 
@@ -114,6 +116,41 @@ def test_the_base_of_a_pet_that_is_there_is_not_fetched_behind_its_back(pod: Pod
 def test_a_pet_of_an_older_berth_is_written_down_before_it_starts(pod: Pod) -> None:
     with pod.need(pod.plan(pod.volume.adopt(), kept=True)).secured(pod.fetch):
         assert pod.references() == [UUID]
+
+
+def test_a_pet_that_is_not_made_lets_go_of_nothing_that_was_there(pod: Pod) -> None:
+    """Another one may have its name in another cluster, and its UUID from the same metadata."""
+    pod.secure(pod.plan())
+    second = Pod(pod.volume, pod.folder / "second")
+    second.folder.mkdir()
+    with pytest.raises(KeyboardInterrupt), pod.need(second.plan()).secured(pod.fetch):
+        raise KeyboardInterrupt
+    assert pod.references() == [UUID]
+
+
+def test_a_pet_with_the_uuid_of_another_lets_go_of_its_own_need_only(pod: Pod) -> None:
+    pod.secure(pod.plan())
+    plan = pod.plan()._replace(place=Place(pod.folder, "web-1"))
+    with pytest.raises(KeyboardInterrupt), pod.need(plan).secured(pod.fetch):
+        raise KeyboardInterrupt
+    (reference,) = references.read(pod.volume.path, DIGEST)
+    assert reference.name == "web-0"
+
+
+def test_a_copy_that_is_moved_to_another_base_lets_go_of_its_own_need_only(pod: Pod) -> None:
+    """It has the UUID of the pet that it was copied from."""
+    plan = pod.plan(pod.volume.adopt(), kept=True)
+    pod.secure(plan)
+    copy = plan.place._replace(folder=pod.folder / "copy")
+    copy.folder.mkdir()
+    with Need(pod.volume.path, plan._replace(place=copy), "test").secured(pod.fetch):
+        assert pod.references() == [UUID, UUID]
+    assert plan.found.record
+    records.save(copy, plan.found.record._replace(base_digest="1" * 64))
+    settings = {"PET_DIR": str(copy.folder), "VM_NAME": "web-0", "POD_NAMESPACE": "test"}
+    needed.let_go(pod.volume.settings(**settings))
+    (reference,) = references.read(pod.volume.path, DIGEST)
+    assert (reference.namespace, reference.uuid) == ("shop", UUID)
 
 
 @pytest.mark.parametrize("error", [SettingsError(["too small"]), KeyboardInterrupt()])

@@ -90,7 +90,7 @@ def test_somebody_who_needs_it_comes_at_any_step(
     removed = prune.base(volume.path, base.digest)
     monkeypatch.undo()
     there = bases.is_there(volume.path, base.digest)
-    assert references.is_there(volume.path, base.digest, "uuid")
+    assert references.is_there(volume.path, reference)
     assert not (saw and not there)
     assert removed == (not there)
     assert saw == (at == 0), "hidden from the first step on"
