@@ -3,12 +3,13 @@
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from launcher.disk import begun, request
 from launcher.disk import record as records
-from launcher.disk import request
+from launcher.disk.begun import Begun, Note
 from launcher.disk.place import Place
 from launcher.disk.plan import PetPlan
 from launcher.disk.record import PetRecord
@@ -38,11 +39,22 @@ class Need(NamedTuple):
         :raise InputMissing: when somebody removed the base of a pet that is there.
         :raise LauncherError: whatever `fetch` raises.
         """
+        is_new = self.pet.found.record is None
+        with begun.noted(self.pet.place) if is_new else nullcontext() as note:
+            if note:
+                self._take_back(note)
+            with self._secured(fetch, note) as base:
+                yield base
+
+    @contextmanager
+    def _secured(self, fetch: Callable[[], Base], note: Note | None) -> Iterator[Base]:
         shared, pet = self.shared, self.pet
         base = pet.base or fetch()
         written: Reference | None = None
         while not references.is_there(shared, self._reference(base)):
             written = self._reference(base)
+            if note:
+                note.write(Begun(written.digest, written.uuid))
             if not write_down(shared, written, lasting=True) or bases.is_there(shared, base.digest):
                 break
             # Somebody who removes bases was faster, and does not see our reference.
@@ -60,12 +72,25 @@ class Need(NamedTuple):
             if written and not pet.place.record.exists():
                 with suppress(OSError):
                     references.remove(shared, written)
+                    if note:
+                        note.remove()
             raise
+        if note:
+            note.remove()
 
     def renew(self, base: Base) -> None:
         """Write down that the pet was started once more."""
         if self.pet.found.record:
             write_down(self.shared, self._reference(base))
+            begun.remove(self.pet.place)
+
+    def _take_back(self, note: Note) -> None:
+        """Remove the reference of a pet that was killed before there was anything of it."""
+        left = note.read()
+        if left:
+            place = self.pet.place
+            with suppress(OSError):
+                references.remove(self.shared, needing(*left, place.name, self.namespace))
 
     def _reference(self, base: Base) -> Reference:
         return needing(base.digest, self.pet.uuid, self.pet.place.name, self.namespace)

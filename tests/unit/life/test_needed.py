@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.disk import begun
 from launcher.disk import record as records
 from launcher.disk.place import Place
 from launcher.disk.plan import Found, PetPlan
@@ -22,6 +23,8 @@ from tests.unit.image.conftest import URL, Volume
 
 DIGEST = hashlib.sha256(b"an image").hexdigest()
 UUID = "6b1e8d1c-2f5e-4b8e-9d55-5b8f0a5b7f11"
+
+OTHER = "6b1e8d1c-2f5e-4b8e-9d55-5b8f0a5b7f22"
 
 
 @dataclass
@@ -159,6 +162,68 @@ def test_a_pet_that_is_not_made_needs_no_base(pod: Pod, error: BaseException) ->
         raise error
     assert pod.references() == []
     assert not references.folder(pod.volume.path, DIGEST).exists()
+
+
+class Killed(BaseException):
+    """Ends a start as SIGKILL does: nothing is cleaned up."""
+
+
+def killed(pod: Pod, plan: PetPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start that is killed between the reference and the record."""
+    with monkeypatch.context() as patch:
+        patch.setattr(references, "remove", lambda *_: None)
+        patch.setattr(begun, "remove", lambda _: None)
+        with pytest.raises(Killed), pod.need(plan).secured(pod.fetch):
+            raise Killed
+
+
+def test_a_making_that_was_killed_needs_nothing_once_it_is_made_anew(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed(pod, pod.plan(), monkeypatch)
+    assert pod.references() == [UUID]
+    pod.secure(pod.plan()._replace(uuid=OTHER))
+    assert pod.references() == [OTHER]
+    assert [each.name for each in pod.folder.iterdir()] == ["web-0.json"]
+
+
+def test_the_same_name_on_another_volume_is_another_pet(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In another cluster, or on a new volume while the old one is kept."""
+    killed(pod, pod.plan(), monkeypatch)
+    second = Pod(pod.volume, pod.folder / "second")
+    second.folder.mkdir()
+    second.secure(second.plan()._replace(uuid=OTHER))
+    assert set(pod.references()) == {UUID, OTHER}
+
+
+def test_what_another_launcher_is_making_is_not_taken_back(pod: Pod) -> None:
+    with pod.need(pod.plan()).secured(pod.fetch):
+        with pod.need(pod.plan()._replace(uuid=OTHER)).secured(pod.fetch):
+            pass
+        assert set(pod.references()) == {UUID, OTHER}
+
+
+def test_one_that_was_killed_when_it_was_a_pet_still_is_one(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = pod.plan()
+    killed(pod, plan, monkeypatch)
+    plan.place.record.touch()
+    pod.secure(pod.plan()._replace(uuid=OTHER))
+    assert UUID in pod.references()
+    pod.need(pod.plan(pod.volume.adopt(), kept=True)).renew(pod.volume.adopt())
+    assert not plan.place.begun.exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"digest": ""}'])
+def test_a_note_that_says_nothing(pod: Pod, text: str) -> None:
+    plan = pod.plan()
+    plan.place.begun.write_text(text)
+    pod.secure(plan)
+    assert pod.references() == [UUID]
+    assert not plan.place.begun.exists()
 
 
 def test_one_that_was_made_as_far_as_its_record_does(pod: Pod) -> None:
