@@ -63,8 +63,9 @@ def prune_(dry_run: bool, now: bool, as_json: bool) -> None:
     """Remove bases that no pet stands on, and what dead fetches left.
 
     Pods may start and fetch meanwhile. A base is kept for an hour after it came, and what a fetch
-    left for a day, if it may still be continued. A pet that was deleted counts until `berth images
-    forget` is told so: its disk is on a volume of its own, which nobody can see from here.
+    left for a day, if it may still be continued or whoever is at it may only sleep. A pet that was
+    deleted counts until `berth images forget` is told so: its disk is on a volume of its own, which
+    nobody can see from here.
     """
     with reported():
         folder = environment.shared_dir()

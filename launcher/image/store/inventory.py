@@ -52,6 +52,10 @@ class Fetch(NamedTuple):
     claim: Claim | None = None
     state: State | None = None
 
+    @property
+    def can_be_continued(self) -> bool:
+        return {f"fetch-{self.key}.part", f"fetch-{self.key}.json"} <= set(self.files)
+
 
 class Leftover(NamedTuple):
     """A file that belongs to nobody any more, as far as its name and age tell."""

@@ -227,9 +227,12 @@ def test_a_base_that_is_ready_needs_no_words(folder: Folder) -> None:
     assert folder.names() == []
 
 
-def test_that_another_fetch_may_be_at_work_is_not_forgotten(folder: Folder) -> None:
-    end(folder, KeyboardInterrupt(), sole=False)
+@pytest.mark.parametrize(("error", "outcome"), [(KeyboardInterrupt(), "stopped"), (None, "ready")])
+def test_that_another_fetch_may_be_at_work_is_not_forgotten(
+    folder: Folder, error: BaseException | None, outcome: str
+) -> None:
+    end(folder, error, sole=False)
     seen = folder.look()
     assert seen.claim
-    assert (seen.claim.outcome, seen.claim.sole) == ("stopped", False)
+    assert (seen.claim.outcome, seen.claim.sole) == (outcome, False)
     assert not folder.take(seen, sole=False).continue_in_place
