@@ -129,11 +129,21 @@ def reported() -> Iterator[None]:
 
 
 def removed(folder: Path, step: plan.Step) -> plan.Step:
-    """Carry out `step`; what became of it."""
+    """Carry out `step`; what became of it.
+
+    :raise OSError: where nothing can be removed.
+    """
     boot = container.boot_id()
-    if prune.carry_out(folder, step, timing=TIMING, boot=boot, clock=Clock()):
-        return step
-    return step._replace(remove=False, why="somebody needs it since this moment")
+    why = "somebody needs it since this moment"
+    try:
+        if prune.carry_out(folder, step, timing=TIMING, boot=boot, clock=Clock()):
+            return step
+    except OSError as err:
+        if not os.access(folder, os.W_OK):
+            raise
+        # Another user's, say. That is no reason to keep the others.
+        why = f"it cannot be removed: {err.strerror or err}"
+    return step._replace(remove=False, why=why)
 
 
 def named(step: plan.Step) -> str:

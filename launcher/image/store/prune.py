@@ -60,7 +60,10 @@ def name(link: Path) -> bool:
 
 def fetch(folder: Path, key: str, *, timing: Timing, boot: str, clock: Clock) -> bool:
     """Remove what fetches of an address left; False if one is at work, or was not long ago and may
-    wake up. Nobody begins one meanwhile: for that long it is ours."""
+    wake up. Nobody begins one meanwhile: for that long it is ours.
+
+    :raise OSError: where something of it cannot be removed; the rest is.
+    """
     seen, state = settled(folder, key, timing=timing, boot=boot, clock=clock)
     if state == "alive" or not (is_sole(seen, state) or _is_abandoned(folder, key)):
         return False
@@ -78,7 +81,9 @@ def fetch(folder: Path, key: str, *, timing: Timing, boot: str, clock: Clock) ->
     if held is None:
         return False
     with holding.holding(held):
-        leftovers.remove(folder, key)
+        failed = leftovers.remove(folder, key)
+    if failed:
+        raise failed[0][1]
     return True
 
 

@@ -160,6 +160,21 @@ def test_prune_of_what_a_dead_fetch_left(volume: Volume) -> None:
     assert volume.names() == ["precious.part"]
 
 
+def test_prune_goes_on_where_something_cannot_be_removed(volume: Volume) -> None:
+    """It may be another user's."""
+    keys = ("0" * 32, "1" * 32)
+    for key in keys:
+        (volume.path / f"fetch-{key}.part").touch()
+    (volume.path / f"fetch-{keys[0]}.abcdefgh.part/folder").mkdir(parents=True)
+    aged(volume, 25 * 3600)
+    shown = images(volume, "prune")
+    assert shown.exit_code == 0
+    assert f"kept the fetch {keys[0]} " in shown.stdout
+    assert ": it cannot be removed: Is a directory\n" in shown.stdout
+    assert f"removed the fetch {keys[1]} " in shown.stdout
+    assert volume.names() == [f"fetch-{keys[0]}.abcdefgh.part"]
+
+
 def test_forget_by_name_and_by_uuid(volume: Volume) -> None:
     base = volume.adopt()
     for name in ("web-0", WEB.uuid):

@@ -80,6 +80,15 @@ def test_one_that_ended_after_one_that_may_wake_up(tmp_path: Path, outcome: str)
     assert names(tmp_path) == []
 
 
+def test_what_cannot_be_removed_does_not_keep_the_rest(tmp_path: Path) -> None:
+    hold(tmp_path).end("stopped", "", "")
+    (tmp_path / f"fetch-{KEY}.aaaaaaaa.part/folder").mkdir(parents=True)
+    (tmp_path / f"fetch-{KEY}.json").touch()
+    with pytest.raises(OSError, match="Is a directory"):
+        prunes(tmp_path)
+    assert names(tmp_path) == ["fetch-K.aaaaaaaa.part"]
+
+
 def test_what_was_left_by_the_last_one(tmp_path: Path) -> None:
     hold(tmp_path).end("stopped", "", "")
     assert names(tmp_path) == ["fetch-K.part"]
