@@ -151,13 +151,43 @@ def test_prune_keeps_what_has_just_come(volume: Volume) -> None:
 
 def test_prune_of_what_a_dead_fetch_left(volume: Volume) -> None:
     key = "0" * 32
-    for name in (f"fetch-{key}.part", f"fetch-{key}.json", "disk.abcdefgh.part", "precious.part"):
+    for name in (f"fetch-{key}.part", f"fetch-{key}.json", f"fetch-{key}.lease.abcdefgh.part"):
         (volume.path / name).write_bytes(b"half")
+    (volume.path / f"sha256-{'0' * 64}.json.abcdefgh.part").write_bytes(b"{")
+    (volume.path / f"sha256-{'0' * 64}.shop_web-0_{WEB.uuid}.part").write_bytes(b"{")
+    (volume.path / "disk.abcdefgh.part").touch()
+    (volume.path / "name.abcdefgh.part").symlink_to(f"sha256-{'0' * 64}.qcow2")
+    (volume.path / f"name.{'0' * 16}.part").symlink_to(f"sha256-{'0' * 64}.qcow2")
     images(volume, "prune")
-    assert len(volume.names()) == 4, "it may be gone on with"
+    assert len(volume.names()) == 8, "it may be gone on with"
     aged(volume, 25 * 3600)
     assert f"removed the fetch {key}" in images(volume, "prune").stdout
-    assert volume.names() == ["precious.part"]
+    assert volume.names() == []
+
+
+def test_prune_leaves_what_is_not_ours(volume: Volume) -> None:
+    volume.path.joinpath("win11.iso.firefox1.part").mkdir()
+    for name in (
+        "precious.part",
+        "disk.20240101.part",
+        "debian.download.part",
+        "disk.6b1e8d1c-2f5e-4b8e-9d55-5b8f0a5b7f11.part",
+        "win11.iso.firefox1.part/win11.iso",
+    ):
+        (volume.path / name).write_bytes(b"precious")
+    (volume.path / "link.abcdefgh.part").symlink_to("elsewhere")
+    aged(volume, 25 * 3600)
+    before = sorted(volume.path.rglob("*"))
+    assert images(volume).stdout == f"there is no base in {volume.path}\n"
+    assert images(volume, "prune").stdout == "freed: 0 bases, 0 bytes\n"
+    assert sorted(volume.path.rglob("*")) == before
+
+
+def test_the_name_that_a_crash_left_is_none_of_the_base(volume: Volume) -> None:
+    base = volume.adopt()
+    (volume.path / "disk.qcow2.abcdefgh.part").symlink_to(base.path.name)
+    (shown,) = json.loads(images(volume, "--json").stdout)["bases"]
+    assert shown["names"] == ["disk.qcow2"]
 
 
 def test_prune_goes_on_where_something_cannot_be_removed(volume: Volume) -> None:
