@@ -175,10 +175,13 @@ def _stored(folder: Path, digest: str, names: tuple[str, ...]) -> Stored:
 
 
 def _file(path: Path) -> Leftover:
-    """A file; or a folder with what is in it, which may be changed while the folder is not."""
+    """A file; or a folder of a fetch with what is in it, which may be changed while the folder is
+    not. Other folders are none of ours: each ext4 has one that only root may list."""
     parts = [path.lstat()]
-    if stat.S_ISDIR(parts[0].st_mode):
-        parts += [each.lstat() for each in path.iterdir()]
+    if stat.S_ISDIR(parts[0].st_mode) and TEMPORARY.fullmatch(path.name):
+        # Another user's tells nothing.
+        with suppress(PermissionError):
+            parts += [each.lstat() for each in path.iterdir()]
     return Leftover(
         path.name,
         size=sum(each.st_blocks for each in parts) * 512,

@@ -1,8 +1,10 @@
 """`berth images`, on a temporary folder."""
 
+import errno
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,30 @@ def test_for_machines(volume: Volume) -> None:
         assert shown["names"] == ["disk.qcow2"]
         assert shown["pets"] == [WEB._replace(digest=base.digest)._asdict()]
         assert shown["sources"][0]["source"] == "https://example.org/disk.qcow2"
+
+
+def test_folders_that_only_others_may_list(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    """lost+found, and the folder of another user's fetch."""
+    key = "0" * 32
+    closed = ("lost+found", f"fetch-{key}.abcdefgh.part")
+    for name in closed:
+        (volume.path / name).mkdir()
+    listed = Path.iterdir
+
+    def refuse(self: Path) -> Iterator[Path]:
+        if self.name in closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return listed(self)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    shown = images(volume)
+    assert shown.exit_code == 0, shown.stderr
+    assert f"in fetch-{key}.abcdefgh.part" in shown.stdout
+    aged(volume, 25 * 3600)
+    shown = images(volume, "prune")
+    assert shown.exit_code == 0, shown.stderr
+    assert f"kept the fetch {key} " in shown.stdout
+    assert "it cannot be removed: Permission denied" in shown.stdout
 
 
 def test_nothing_is_there(volume: Volume) -> None:
