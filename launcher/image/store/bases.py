@@ -16,7 +16,6 @@ size and time of change compared with the record each time a base is used.
 `find` and `load` are on the way of every start: no network, no hashing, no heavy imports.
 """
 
-import fcntl
 import logging
 import os
 import time
@@ -27,7 +26,7 @@ from pathlib import Path
 from launcher.host.errors import Busy, ImageRefused, StorageError
 from launcher.image import temporary
 from launcher.image.base import Base
-from launcher.image.store import record
+from launcher.image.store import lease_files, record
 from launcher.image.store.record import MOST_ORIGINS, Origin, Record
 from launcher.image.wanted import STORED, Wanted, is_foreign, wanted
 from launcher.settings.parse import Checksum
@@ -321,7 +320,7 @@ def _alone(path: Path) -> Iterator[None]:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with suppress(OSError):
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            lease_files.lock(fd)
         yield
     finally:
         os.close(fd)

@@ -176,7 +176,9 @@ def _publish(fd: int, part: Path, path: Path, claim: Claim) -> Claim:
 
 def _fill(fd: int, claim: Claim) -> Claim:
     kernel = Kernel(claim.kernel.boot, os.fstat(fd).st_dev)
-    claim = claim._replace(kernel=kernel, locked=lease_files.lock(fd))
+    claim = claim._replace(kernel=kernel, locked=False)
+    os.pwrite(fd, claim.to_bytes(), 0)
+    claim = claim._replace(locked=lease_files.lock(fd))
     os.pwrite(fd, claim.to_bytes(), 0)
     return claim
 
