@@ -63,8 +63,9 @@ def prune_(dry_run: bool, now: bool, as_json: bool) -> None:
     """Remove bases that no pet stands on, and what dead fetches left.
 
     Pods may start and fetch meanwhile. A base is kept for an hour after it came, and what a fetch
-    left for a day, if it may still be continued. A pet that was deleted counts until `berth images
-    forget` is told so: its disk is on a volume of its own, which nobody can see from here.
+    left for a day, if it may still be continued or whoever is at it may only sleep. A pet that was
+    deleted counts until `berth images forget` is told so: its disk is on a volume of its own, which
+    nobody can see from here.
     """
     with reported():
         folder = environment.shared_dir()
@@ -91,26 +92,29 @@ def prune_(dry_run: bool, now: bool, as_json: bool) -> None:
 @images.command()
 @click.argument("pet")
 def forget(pet: str) -> None:
-    """Count PET, a name or a UUID, as deleted: it needs its base no more.
+    """Count PET, a name, a namespace/name or a UUID, as deleted: it needs its base no more.
 
-    For pets whose volume is gone. One that is there says that it needs its base again when it
-    starts next; until then prune may remove that.
+    For pets whose volume is gone. One that is there, even one that runs now, says that it needs its
+    base again when it starts next; until then prune may remove that.
     """
     with reported():
         folder = environment.shared_dir()
         found = inventory.look(folder, GLANCE, container.boot_id(), Clock())
         known = [each for base in found.bases for each in base.pets]
-        chosen = [each for each in known if pet in (each.uuid, each.name)]
-        if len({each.uuid for each in chosen}) != 1:
+        chosen = [
+            each for each in known if pet in (each.uuid, each.name, f"{each.namespace}/{each.name}")
+        ]
+        if len(pets := {each.pet for each in chosen}) != 1:
             shown = "\n  - ".join(described(each) for each in chosen or known)
-            count = f"{len(chosen)} pets are" if chosen else "no pet is"
+            count = f"{len(pets)} pets are" if pets else "no pet is"
+            accepted = "the UUID or the namespace/name of one of these"
             raise SettingsError(
-                [f"{count} called {pet!r}; accepted: the UUID of one of these\n  - {shown}"]
+                [f"{count} called {pet!r}; accepted: {accepted}\n  - {shown}"]
                 if shown
                 else [f"no pet is called {pet!r}: none stands on a base in {folder}"]
             )
         for each in chosen:
-            references.remove(folder, each.digest, each.uuid)
+            references.remove(folder, each)
             click.echo(f"forgotten: {described(each)}")
 
 
@@ -125,11 +129,21 @@ def reported() -> Iterator[None]:
 
 
 def removed(folder: Path, step: plan.Step) -> plan.Step:
-    """Carry out `step`; what became of it."""
+    """Carry out `step`; what became of it.
+
+    :raise OSError: where nothing can be removed.
+    """
     boot = container.boot_id()
-    if prune.carry_out(folder, step, timing=TIMING, boot=boot, clock=Clock()):
-        return step
-    return step._replace(remove=False, why="somebody needs it since this moment")
+    why = "somebody needs it since this moment"
+    try:
+        if prune.carry_out(folder, step, timing=TIMING, boot=boot, clock=Clock()):
+            return step
+    except OSError as err:
+        if not os.access(folder, os.W_OK):
+            raise
+        # Another user's, say. That is no reason to keep the others.
+        why = f"it cannot be removed: {err.strerror or err}"
+    return step._replace(remove=False, why=why)
 
 
 def named(step: plan.Step) -> str:

@@ -91,6 +91,8 @@ def what_of(fetch: Fetch) -> str:
     match fetch.state:
         case "alive":
             return f"{source}: {claim.holder} is at work: {claim.doing or 'beginning'}"
+        case "ended" if claim.outcome == "ready":
+            return f"{source}: {claim.holder} fetched it, after one that may wake up; {much}"
         case "ended":
             how = claim.message or claim.outcome
             return f"{source}: {claim.holder} gave up: {how}; {much}"

@@ -46,6 +46,11 @@ class Place(NamedTuple):
         return self.folder / f"{self.name}.lock"
 
     @property
+    def begun(self) -> Path:
+        """What is known of a pet that is being made."""
+        return self.folder / f"{self.name}.begun"
+
+    @property
     def holder(self) -> Path:
         return self.folder / f"{self.name}.holder.json"
 

@@ -106,7 +106,9 @@ def _fetch(
         is_ours=lease.is_in_force,
     ) as files:
         if lease.continue_in_place:
-            leftovers.remove(want.folder, files.key, but=(files.data, files.listing))
+            but = (files.data, files.listing)
+            for path, err in leftovers.remove(want.folder, files.key, but=but):
+                logger.warning("%s, of an earlier fetch, stays: %s", path, err.strerror or err)
         with temporary.file(want.folder, files.stem) as part:
             arrival = transfer.bring(want, address, checksum, part, tell, files)
             origin = Origin(

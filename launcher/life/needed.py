@@ -3,12 +3,13 @@
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from launcher.disk import begun, request
 from launcher.disk import record as records
-from launcher.disk import request
+from launcher.disk.begun import Begun, Note
 from launcher.disk.place import Place
 from launcher.disk.plan import PetPlan
 from launcher.disk.record import PetRecord
@@ -38,10 +39,23 @@ class Need(NamedTuple):
         :raise InputMissing: when somebody removed the base of a pet that is there.
         :raise LauncherError: whatever `fetch` raises.
         """
+        is_new = self.pet.found.record is None
+        with begun.noted(self.pet.place) if is_new else nullcontext() as note:
+            if note:
+                self._take_back(note)
+            with self._secured(fetch, note) as base:
+                yield base
+
+    @contextmanager
+    def _secured(self, fetch: Callable[[], Base], note: Note | None) -> Iterator[Base]:
         shared, pet = self.shared, self.pet
         base = pet.base or fetch()
-        while not references.is_there(shared, base.digest, pet.uuid):
-            if not self._write(base, lasting=True) or bases.is_there(shared, base.digest):
+        written: Reference | None = None
+        while not references.is_there(shared, self._reference(base)):
+            written = self._reference(base)
+            if note:
+                note.write(Begun(written.digest, written.uuid))
+            if not write_down(shared, written, lasting=True) or bases.is_there(shared, base.digest):
                 break
             # Somebody who removes bases was faster, and does not see our reference.
             if pet.found.record:
@@ -49,26 +63,37 @@ class Need(NamedTuple):
                     f"the base {base.path} of the pet {pet.place.name} was removed this moment",
                     hint="it may be back at once, so start it again; or fetch the image again",
                 )
-            references.remove(shared, base.digest, pet.uuid)
+            references.remove(shared, written)
             base = fetch()
         try:
             yield base
         except BaseException:
-            if not pet.place.record.exists():
+            # One that was there before may be that of a pet which has all three names in common.
+            if written and not pet.place.record.exists():
                 with suppress(OSError):
-                    references.remove(shared, base.digest, pet.uuid)
+                    references.remove(shared, written)
+                    if note:
+                        note.remove()
             raise
+        if note:
+            note.remove()
 
     def renew(self, base: Base) -> None:
         """Write down that the pet was started once more."""
         if self.pet.found.record:
-            self._write(base)
+            write_down(self.shared, self._reference(base))
+            begun.remove(self.pet.place)
 
-    def _write(self, base: Base, *, lasting: bool = False) -> bool:
-        place = self.pet.place
-        return write_down(
-            self.shared, base.digest, self.pet.uuid, place.name, self.namespace, lasting=lasting
-        )
+    def _take_back(self, note: Note) -> None:
+        """Remove the reference of a pet that was killed before there was anything of it."""
+        left = note.read()
+        if left:
+            place = self.pet.place
+            with suppress(OSError):
+                references.remove(self.shared, needing(*left, place.name, self.namespace))
+
+    def _reference(self, base: Base) -> Reference:
+        return needing(base.digest, self.pet.uuid, self.pet.place.name, self.namespace)
 
 
 @contextmanager
@@ -79,7 +104,8 @@ def second(settings: Settings, record: PetRecord, base: Base) -> Iterator[None]:
     :raise InputMissing: when somebody removed the base meanwhile.
     """
     shared, namespace = settings.shared_dir, settings.pod_namespace or ""
-    write_down(shared, base.digest, record.uuid, record.name, namespace, lasting=True)
+    reference = needing(base.digest, record.uuid, settings.vm_name, namespace)
+    write_down(shared, reference, lasting=True)
     try:
         if not bases.is_there(shared, base.digest):
             raise InputMissing(
@@ -101,24 +127,19 @@ def let_go(settings: Settings) -> None:
         kept = {record.base_digest}
         kept |= {record.former.base_digest} if record.former else set()
         kept |= {asked.digest} if isinstance(asked, Rebase) else set()
-        for digest in references.needed_by(shared, record.uuid) - kept:
-            references.remove(shared, digest, record.uuid)
+        pet = needing(record.base_digest, record.uuid, place.name, settings.pod_namespace or "")
+        for digest in references.needed_by(shared, pet) - kept:
+            references.remove(shared, pet._replace(digest=digest))
     except (OSError, LauncherError) as err:
         logger.warning(
             "a base may be kept on %s that %s does not need: %s", shared, place.name, err
         )
 
 
-def write_down(
-    shared: Path, digest: str, uuid: str, name: str, namespace: str, *, lasting: bool = False
-) -> bool:
-    """Write down that a pet needs the base `digest`.
-
-    False where that is impossible. What needs it goes on all the same: it is a precaution that
-    fails, and no more than that.
-    """
+def needing(digest: str, uuid: str, name: str, namespace: str) -> Reference:
+    """That a pet, which starts here and now, needs the base `digest`."""
     now = references.now()
-    reference = Reference(
+    return Reference(
         digest=digest,
         uuid=uuid,
         name=name,
@@ -127,14 +148,22 @@ def write_down(
         first=now,
         last=now,
     )
+
+
+def write_down(shared: Path, reference: Reference, *, lasting: bool = False) -> bool:
+    """Write down that a pet needs a base.
+
+    False where that is impossible. What needs it goes on all the same: it is a precaution that
+    fails, and no more than that.
+    """
     try:
         references.write(shared, reference, lasting=lasting)
     except OSError as err:
         logger.warning(
             "that %s needs the base sha256-%s cannot be written down on %s, so `berth images "
             "prune` does not know of it: %s",
-            name,
-            digest,
+            reference.name,
+            reference.digest,
             shared,
             err.strerror or err,
         )

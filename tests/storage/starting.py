@@ -44,7 +44,7 @@ def start(settings: Settings) -> Pet:
     else:
         base = bases.find(settings)
     planned = plan(settings, found, base)
-    need = Need(shared, planned)
+    need = Need(shared, planned, settings.pod_namespace or "")
     with need.secured(lambda: fetch.ensure(settings)) as base:
         made = pet.apply(plan(settings, found, base, draw=lambda: planned.uuid))
     need.renew(base)
@@ -78,7 +78,9 @@ def main() -> int:
             found = pet.find(Place(settings.pet_dir, settings.vm_name)).record
             assert found
             # Its owner deletes the pet, and says so.
-            references.remove(settings.shared_dir, found.base_digest, found.uuid)
+            for each in references.read(settings.shared_dir, found.base_digest):
+                if each.uuid == found.uuid:
+                    references.remove(settings.shared_dir, each)
         finally:
             shutil.rmtree(folder)
         # Long enough that now and then nobody needs the base.

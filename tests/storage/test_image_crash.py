@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from launcher.image.format import qemu_img
+from launcher.image.store.lease import key
 from tests.storage.conftest import Images, Volume
 from tests.storage.ensuring import PATIENCE, ensuring
 from tests.storage.http_server import Hold, Reply, Server
@@ -31,6 +32,17 @@ def test_killed_in_the_middle(volume: Volume, server: Server, images: Images) ->
     assert base.path.read_bytes() == body
     assert len(server.requests) == 2, "what was left is not used"
     assert not [name for name in volume.names() if name.startswith("fetch-")], "nor does it stay"
+
+
+def test_what_was_left_and_cannot_be_removed_stays(
+    volume: Volume, server: Server, images: Images, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another user's folder, say; as root one needs something else that fails."""
+    url = server.serve("/disk.qcow2", images.qcow2.read_bytes())
+    left = volume.path / f"fetch-{key(url)}.abcdefgh.part"
+    (left / "folder").mkdir(parents=True)
+    assert volume.ensure(url).digest == images.digest
+    assert f"{left}, of an earlier fetch, stays: Is a directory" in caplog.text
 
 
 def test_stopped_in_the_middle(volume: Volume, server: Server, images: Images) -> None:

@@ -10,6 +10,7 @@ from launcher.host.errors import ImageRefused, InputMissing
 from launcher.image.format import qcow2
 from launcher.image.store import bases
 from tests.storage.conftest import MIB, Images, Volume, qemu_img
+from tests.storage.ensuring import ensuring
 from tests.storage.http_server import Reply, Server
 from tests.storage.outcomes import PACK, disk, sha256
 
@@ -201,3 +202,15 @@ def test_the_same_bytes_are_one_base_however_they_come(
             f"sha256-{images.digest}.qcow2",
         ]
     )
+
+
+def test_a_start_on_a_base_that_was_altered_is_refused(
+    volume: Volume, server: Server, images: Images
+) -> None:
+    url = server.serve("/disk.qcow2", images.qcow2.read_bytes())
+    base = volume.ensure(url)
+    os.utime(base.path, (1, 1))
+    with ensuring(volume.path, url) as (one,):
+        assert one.end() == (65, "")
+    assert f"the base {base.path} is not what it was: it was changed at 1970-01-01" in one.log
+    assert len(server.requests) == 1

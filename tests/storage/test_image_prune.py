@@ -136,8 +136,11 @@ def test_what_a_dead_fetch_left_goes_at_once(
     assert f"{url}: {os.uname().nodename} died at it; " in berth(volume).stdout
     (key,) = {each.split(".")[0] for each in volume.names() if each.startswith("fetch-")}
     # What a fetch that can be gone on with would have left.
-    (volume.path / f"{key}.part").write_bytes(b"half")
-    assert "died at it" in berth(volume, "prune").stdout
+    for name in ("part", "json"):
+        (volume.path / f"{key}.{name}").write_bytes(b"half")
+    assert re.search(r"kept the fetch \w+ .*: .* died at it\n", berth(volume, "prune").stdout)
+    (volume.path / f"{key}.json").unlink()
+    assert re.search(r"removed the fetch \w+ .*: .* died at it\n", berth(volume, "prune").stdout)
     assert [each for each in volume.names() if each.startswith("fetch-")] == []
 
 

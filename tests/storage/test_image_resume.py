@@ -1,5 +1,6 @@
 """Downloads that break off, at any moment, and what the next try makes of what they left."""
 
+import errno
 import gzip
 import json
 import os
@@ -212,6 +213,27 @@ def test_another_fetcher_may_still_write(
             files.write(listing)
             assert files.read() is None
             os.close(fd)
+
+
+def test_what_another_user_left_is_copied(
+    volume: Volume, server: Server, broken_off: Ranged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.open
+
+    def refuse(path: Path, flags: int, *more: int) -> int:
+        if Path(path).suffix == ".part" and flags & os.O_RDWR and not flags & os.O_CREAT:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(path, flags, *more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    url = server.url("/disk.qcow2")
+    with kept(volume.path, url, continue_in_place=True, is_ours=lambda: True) as files:
+        listing = files.read()
+        assert listing is not None
+        fd = files.resume(listing)
+        done = len(listing.done) * PART
+        assert os.pread(fd, done, 0) == broken_off.body[:done]
+        os.close(fd)
 
 
 def test_stopped_by_a_signal(volume: Volume, server: Server, body: bytes) -> None:

@@ -231,9 +231,12 @@ def test_where_there_are_no_locks_time_tells(
             logs = "".join(each.log for each in followers)
             assert logs.count("shows no sign of life for 3 s") == 1
         assert len(server.requests) == 2
-        # It might be at work still, so what it wrote to is not removed from under it.
-        (left,) = leftovers(on_fuse)
-        assert re.fullmatch(r"fetch-[0-9a-f]{32}\.\w{8}\.part", left)
+        # It might be at work still, so what it wrote to is not removed from under it, and the next
+        # fetch is told of that by the lease.
+        left = [each for each in leftovers(on_fuse) if not each.endswith(".followed")]
+        part, lease = sorted(left, key=lambda each: ".lease" in each)
+        assert re.fullmatch(r"fetch-[0-9a-f]{32}\.\w{8}\.part", part)
+        assert re.fullmatch(r"fetch-[0-9a-f]{32}\.lease-2", lease)
 
 
 def test_two_mounts_of_one_kernel_do_not_share_their_locks(

@@ -83,7 +83,9 @@ class Files(NamedTuple):
         status = self.data.lstat()
         is_ours = status.st_nlink == 1 and status.st_mode & 0o200
         if self.is_in_place and is_ours:
-            return os.open(self.data, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            # The pod that died may have been another user's. What it wrote can be read.
+            with suppress(PermissionError):
+                return os.open(self.data, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         return self._copy(listing)
 
     def _copy(self, listing: Listing) -> int:

@@ -16,7 +16,6 @@ size and time of change compared with the record each time a base is used.
 `find` and `load` are on the way of every start: no network, no hashing, no heavy imports.
 """
 
-import fcntl
 import logging
 import os
 import time
@@ -24,10 +23,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from launcher.host.errors import ImageRefused, StorageError
+from launcher.host.errors import Busy, ImageRefused, StorageError
 from launcher.image import temporary
 from launcher.image.base import Base
-from launcher.image.store import record
+from launcher.image.store import lease_files, record
 from launcher.image.store.record import MOST_ORIGINS, Origin, Record
 from launcher.image.wanted import STORED, Wanted, is_foreign, wanted
 from launcher.settings.parse import Checksum
@@ -150,6 +149,11 @@ def adopt(part: Path, want: Wanted, *, digest: str, virtual_size: int, origin: O
             known = _recorded(part, path, digest, virtual_size, origin)
             _give_name(want.folder, want.name, digest)
             return _base(want.folder, known, origin)
+    if not part.exists():
+        raise Busy(
+            f"{path} was removed as soon as it was there, and has no other name on this volume",
+            hint="somebody prunes the shared volume; started again, it is fetched again",
+        )
     raise StorageError(f"{path} is removed again and again")
 
 
@@ -159,6 +163,11 @@ def _recorded(part: Path, path: Path, digest: str, virtual_size: int, origin: Or
     with _alone(path):
         place = record_path(path.parent, digest)
         known, status = record.read(place), path.stat()
+        if not status.st_size:
+            raise Busy(
+                f"{path} is just being put in place by somebody else",
+                hint="start it again; if it stays empty, `berth images prune --now` removes it",
+            )
         if is_new and known and difference(status, digest, known):
             known = None  # of a base that was removed since
         if known is not None:
@@ -283,11 +292,23 @@ def _link(part: Path, path: Path) -> bool:
     except FileExistsError:
         return False
     except OSError:
-        # No hard links (SMB, FUSE). A rename is atomic too, and what it might replace in the
-        # meantime are the same bytes.
-        if path.exists():
-            return False
-        part.rename(path)
+        # No hard links (SMB, FUSE).
+        return rename(part, path)
+    return True
+
+
+def rename(old: Path, new: Path) -> bool:
+    """Give a file another name, unless something has that. What it replaces is an empty file that
+    holds the name meanwhile: the same bytes with another time of change would be refused."""
+    try:
+        new.touch(0o644, exist_ok=False)
+    except FileExistsError:
+        return False
+    try:
+        old.rename(new)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
     return True
 
 
@@ -299,7 +320,7 @@ def _alone(path: Path) -> Iterator[None]:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with suppress(OSError):
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            lease_files.lock(fd)
         yield
     finally:
         os.close(fd)

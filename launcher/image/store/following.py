@@ -110,7 +110,7 @@ def settled(
         clock.sleep(timing.poll)
 
 
-def is_sole(seen: Seen | None, state: State) -> bool:
+def is_sole(seen: Seen | None, state: State | None) -> bool:
     """Whether no other fetch of this address can be at work, once the lease `seen` is not."""
     if seen is None:
         return True
@@ -150,6 +150,8 @@ class Follower:
 
     def say_taken_over(self, seen: Seen, state: State) -> None:
         """Warn of a holder that did not do what we waited for."""
+        if seen.claim and seen.claim.outcome == "ready":
+            return
         if state != "ended" or self.waited_for(seen):
             holder = seen.claim.holder if seen.claim else "somebody"
             patience = f"{self._timing.patience:.0f} s"

@@ -16,6 +16,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from launcher.image.store import bases
+from launcher.image.wanted import STORED
+
 logger = logging.getLogger("startvm")
 
 # Seconds. A prune hides a base for milliseconds.
@@ -65,8 +68,9 @@ def put_back(aside: Path, path: Path) -> None:
         return  # somebody else did
     except OSError:
         # There is one; or there are no hard links (SMB, FUSE).
-        if not os.path.lexists(path):
-            with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):
+            if STORED.fullmatch(path.name):
+                bases.rename(aside, path)
+            elif not os.path.lexists(path):
                 aside.rename(path)
-            return
     aside.unlink(missing_ok=True)

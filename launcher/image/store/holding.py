@@ -79,7 +79,8 @@ class Lease:
     def end(self, outcome: Outcome, message: str, hint: str) -> None:
         """Stop, say how it ended, and remove the lease unless somebody has to read that.
 
-        Where an earlier fetch may be at work, it stays, too, for the next one to know of that.
+        Where an earlier fetch may be at work, it stays, too, for the next one to know of that; also
+        beside a base that is ready, which may be removed and fetched again while that one sleeps.
         """
         if self._over.is_set():
             return
@@ -88,7 +89,8 @@ class Lease:
         try:
             self._write(outcome=outcome, message=message, hint=hint)
             followed = lease_files.mark(self._path).exists()
-            if self._is_ours() and (outcome == "ready" or (self._claim.sole and not followed)):
+            is_read = followed and outcome != "ready"
+            if self._is_ours() and self._claim.sole and not is_read:
                 _remove(self._folder, self._key, self._generation)
         except OSError as err:
             logger.warning("%s cannot be ended: %s", self._path, err)
@@ -174,7 +176,9 @@ def _publish(fd: int, part: Path, path: Path, claim: Claim) -> Claim:
 
 def _fill(fd: int, claim: Claim) -> Claim:
     kernel = Kernel(claim.kernel.boot, os.fstat(fd).st_dev)
-    claim = claim._replace(kernel=kernel, locked=lease_files.lock(fd))
+    claim = claim._replace(kernel=kernel, locked=False)
+    os.pwrite(fd, claim.to_bytes(), 0)
+    claim = claim._replace(locked=lease_files.lock(fd))
     os.pwrite(fd, claim.to_bytes(), 0)
     return claim
 

@@ -19,8 +19,12 @@ RECORD = re.compile(r"sha256-([0-9a-f]{64})\.json")
 # Parts and the lists of them are named by the address, as its lease is.
 FETCHED = re.compile(r"fetch-([0-9a-f]{32})\.(?!lease).+")
 
-# Unique names, as launcher.image.temporary and launcher.image.store.references make them.
-TEMPORARY = re.compile(r".+\.([a-z0-9_]{8}|[0-9a-f]{16}|[0-9a-f-]{36})\.part")
+# Files under way, as launcher.image.temporary and launcher.image.store.references name them.
+TEMPORARY = re.compile(r"(fetch-[0-9a-f]{32}|sha256-[0-9a-f]{64})\..+\.part")
+
+# The same for people's names of bases. Browsers and people call their own files so, too: ours are
+# links to bases, or empty because they were about to become one.
+TEMPORARY_NAME = re.compile(r".+\.([a-z0-9_]{8}|[0-9a-f]{16})\.part")
 
 
 class Stored(NamedTuple):
@@ -52,13 +56,19 @@ class Fetch(NamedTuple):
     claim: Claim | None = None
     state: State | None = None
 
+    @property
+    def can_be_continued(self) -> bool:
+        return {f"fetch-{self.key}.part", f"fetch-{self.key}.json"} <= set(self.files)
+
 
 class Leftover(NamedTuple):
-    """A file that belongs to nobody any more, as far as its name and age tell."""
+    """A file that belongs to nobody any more, as far as its name and age tell. `is_empty`: whether
+    it is a file of no bytes."""
 
     name: str
     size: int
     changed: float
+    is_empty: bool = False
 
 
 class Inventory(NamedTuple):
@@ -94,7 +104,10 @@ def look(folder: Path, timing: Timing, boot: str, clock: Clock) -> Inventory:
     digests, leftovers = set(), []
     for name, file in sorted(names.items()):
         if (folder / name).is_symlink():
-            if digest := bases.named(folder / name):
+            digest = bases.named(folder / name)
+            if digest and TEMPORARY_NAME.fullmatch(name):
+                leftovers.append(file)
+            elif digest:
                 links.setdefault(digest, []).append(name)
             continue
         for pattern in (STORED, RECORD, references.FOLDER):
@@ -102,7 +115,7 @@ def look(folder: Path, timing: Timing, boot: str, clock: Clock) -> Inventory:
                 digests.add(match[1])
         if match := NAME.fullmatch(name.removesuffix(".followed")) or FETCHED.fullmatch(name):
             keys.setdefault(match[1], []).append(name)
-        elif TEMPORARY.fullmatch(name):
+        elif TEMPORARY.fullmatch(name) or (TEMPORARY_NAME.fullmatch(name) and file.is_empty):
             leftovers.append(file)
     fetches = []
     for key, files in keys.items():
@@ -162,12 +175,16 @@ def _stored(folder: Path, digest: str, names: tuple[str, ...]) -> Stored:
 
 
 def _file(path: Path) -> Leftover:
-    """A file; or a folder with what is in it, which may be changed while the folder is not."""
+    """A file; or a folder of a fetch with what is in it, which may be changed while the folder is
+    not. Other folders are none of ours: each ext4 has one that only root may list."""
     parts = [path.lstat()]
-    if stat.S_ISDIR(parts[0].st_mode):
-        parts += [each.lstat() for each in path.iterdir()]
+    if stat.S_ISDIR(parts[0].st_mode) and TEMPORARY.fullmatch(path.name):
+        # Another user's tells nothing.
+        with suppress(PermissionError):
+            parts += [each.lstat() for each in path.iterdir()]
     return Leftover(
         path.name,
         size=sum(each.st_blocks for each in parts) * 512,
         changed=max(each.st_mtime for each in parts),
+        is_empty=stat.S_ISREG(parts[0].st_mode) and not parts[0].st_size,
     )

@@ -60,9 +60,13 @@ def look_at(lease: Path, generation: int, boot: str) -> Seen | None:
     except FileNotFoundError:
         return None
     try:
-        lock = _lock(fd)
         here = Kernel(boot, os.fstat(fd).st_dev)
-        return Seen(generation, Claim.from_bytes(os.pread(fd, SIZE, 0)), lock, here)
+        claim = _read(fd)
+        if claim and not claim.locked:
+            # Trying for a lock would keep the holder from writing, where locks do (see `lock`).
+            return Seen(generation, claim, "unknown", here)
+        lock = _lock(fd)
+        return Seen(generation, _read(fd), lock, here)
     except OSError as err:
         if err.errno == errno.ESTALE:
             return None
@@ -72,14 +76,33 @@ def look_at(lease: Path, generation: int, boot: str) -> Seen | None:
 
 
 def lock(fd: int) -> bool:
-    """Lock a lease file of our own; False where there are no such locks."""
+    """Lock a file that is not empty; False where there are no such locks, or not such as we need.
+
+    On SMB the lock keeps everybody from reading the file, ourselves by another descriptor as well
+    (Linux 5.5 and later). Such a lock is given back at once.
+    """
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
     except OSError as err:
         if err.errno in NO_LOCKS:
             return False
         raise
+    other = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.pread(other, 1, 0)
+    except PermissionError:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+        return False
+    finally:
+        os.close(other)
     return True
+
+
+def _read(fd: int) -> Claim | None:
+    try:
+        return Claim.from_bytes(os.pread(fd, SIZE, 0))
+    except PermissionError:
+        return None  # locked so that nobody can read it
 
 
 def _lock(fd: int) -> Lock:
@@ -87,7 +110,7 @@ def _lock(fd: int) -> Lock:
     way; it is given back at once."""
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except (BlockingIOError, PermissionError):
         return "held"
     except OSError as err:
         if err.errno in NO_LOCKS:

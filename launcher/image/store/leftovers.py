@@ -20,16 +20,22 @@ def of(folder: Path, key: str) -> Iterator[Path]:
             yield each
 
 
-def remove(folder: Path, key: str, *, but: Collection[Path] = ()) -> None:
-    """Remove what fetches of an address left.
+def remove(
+    folder: Path, key: str, *, but: Collection[Path] = ()
+) -> tuple[tuple[Path, OSError], ...]:
+    """Remove what fetches of an address left, as far as that is possible: pods of several users may
+    share the volume. Returns what is still there, and why.
 
     To be called by who holds its lease, and only where nobody else can still be at work.
-
-    :raise OSError: where that is impossible.
     """
+    failed = []
     for each in of(folder, key):
         if each not in but:
-            unlink(each)
+            try:
+                unlink(each)
+            except OSError as err:
+                failed.append((each, err))
+    return tuple(failed)
 
 
 def unlink(path: Path) -> None:

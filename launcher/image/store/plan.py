@@ -9,7 +9,7 @@ from launcher.image.store.inventory import Fetch, Inventory, Leftover, Stored
 # would fetch it once more, so nothing is lost but time.
 YOUNG = 3600.0
 
-# Files of a fetch without a lease, which the next one may continue.
+# What the next fetch of the address may go on with; what a holder that is silent may wake up to.
 ABANDONED = 24 * 3600.0
 
 What = Literal["base", "fetch", "file", "name"]
@@ -54,18 +54,20 @@ def _base(base: Stored, now: float, young: float) -> Step:
 
 
 def _fetch(fetch: Fetch, now: float) -> Step:
-    age = duration(max(0, now - fetch.changed))
+    age = max(0, now - fetch.changed)
     holder = fetch.claim.holder if fetch.claim else "somebody"
+    remove = age >= ABANDONED
     match fetch.state:
         case "alive":
             why, remove = f"{holder} is at work", False
         case "dead":
-            why, remove = f"{holder} died at it", True
+            why = f"{holder} died at it"
+            is_last = fetch.claim is not None and fetch.claim.sole
+            remove = remove or (is_last and not fetch.can_be_continued)
         case "silent":
-            why, remove = f"{holder} shows no sign of life", True
+            why = f"{holder} has shown no sign of life for {duration(age)}"
         case _:
-            remove = now - fetch.changed >= ABANDONED
-            why = f"nobody has gone on with it for {age}"
+            why = f"nobody has gone on with it for {duration(age)}"
     return Step("fetch", fetch.key, fetch.size, why, remove)
 
 

@@ -8,13 +8,14 @@ has a name that only we know.
 """
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from launcher.image.store import bases, hiding, holding, leftovers, references
-from launcher.image.store.following import Clock, settled
+from launcher.image.store.following import Clock, is_sole, settled
 from launcher.image.store.lease import Claim, Kernel, Timing
-from launcher.image.store.plan import Step
+from launcher.image.store.plan import ABANDONED, Step
 
 
 def base(folder: Path, digest: str) -> bool:
@@ -58,10 +59,13 @@ def name(link: Path) -> bool:
 
 
 def fetch(folder: Path, key: str, *, timing: Timing, boot: str, clock: Clock) -> bool:
-    """Remove what fetches of an address left; False if one is at work. Nobody begins one meanwhile:
-    for that long it is ours."""
+    """Remove what fetches of an address left; False if one is at work, or was not long ago and may
+    wake up. Nobody begins one meanwhile: for that long it is ours.
+
+    :raise OSError: where something of it cannot be removed; the rest is.
+    """
     seen, state = settled(folder, key, timing=timing, boot=boot, clock=clock)
-    if state == "alive":
+    if state == "alive" or not (is_sole(seen, state) or _is_abandoned(folder, key)):
         return False
     claim = Claim(
         holder=os.uname().nodename,
@@ -77,7 +81,9 @@ def fetch(folder: Path, key: str, *, timing: Timing, boot: str, clock: Clock) ->
     if held is None:
         return False
     with holding.holding(held):
-        leftovers.remove(folder, key)
+        failed = leftovers.remove(folder, key)
+    if failed:
+        raise failed[0][1]
     return True
 
 
@@ -96,6 +102,15 @@ def carry_out(folder: Path, step: Step, *, timing: Timing, boot: str, clock: Clo
         case "file":
             leftovers.unlink(folder / step.name)
             return True
+
+
+def _is_abandoned(folder: Path, key: str) -> bool:
+    """Whether nothing of an address has changed for so long that nobody comes back to it."""
+    changed = 0.0
+    for each in folder.glob(f"fetch-{key}.*"):
+        with suppress(FileNotFoundError):
+            changed = max(changed, each.lstat().st_mtime)
+    return time.time() - changed >= ABANDONED
 
 
 def _is_free(folder: Path, digest: str) -> bool:

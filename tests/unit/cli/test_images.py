@@ -1,8 +1,10 @@
 """`berth images`, on a temporary folder."""
 
+import errno
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,30 @@ def test_for_machines(volume: Volume) -> None:
         assert shown["sources"][0]["source"] == "https://example.org/disk.qcow2"
 
 
+def test_folders_that_only_others_may_list(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    """lost+found, and the folder of another user's fetch."""
+    key = "0" * 32
+    closed = ("lost+found", f"fetch-{key}.abcdefgh.part")
+    for name in closed:
+        (volume.path / name).mkdir()
+    listed = Path.iterdir
+
+    def refuse(self: Path) -> Iterator[Path]:
+        if self.name in closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return listed(self)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    shown = images(volume)
+    assert shown.exit_code == 0, shown.stderr
+    assert f"in fetch-{key}.abcdefgh.part" in shown.stdout
+    aged(volume, 25 * 3600)
+    shown = images(volume, "prune")
+    assert shown.exit_code == 0, shown.stderr
+    assert f"kept the fetch {key} " in shown.stdout
+    assert "it cannot be removed: Permission denied" in shown.stdout
+
+
 def test_nothing_is_there(volume: Volume) -> None:
     shown = images(volume)
     assert (shown.exit_code, shown.stdout) == (0, f"there is no base in {volume.path}\n")
@@ -151,13 +177,58 @@ def test_prune_keeps_what_has_just_come(volume: Volume) -> None:
 
 def test_prune_of_what_a_dead_fetch_left(volume: Volume) -> None:
     key = "0" * 32
-    for name in (f"fetch-{key}.part", f"fetch-{key}.json", "disk.abcdefgh.part", "precious.part"):
+    for name in (f"fetch-{key}.part", f"fetch-{key}.json", f"fetch-{key}.lease.abcdefgh.part"):
         (volume.path / name).write_bytes(b"half")
+    (volume.path / f"sha256-{'0' * 64}.json.abcdefgh.part").write_bytes(b"{")
+    (volume.path / f"sha256-{'0' * 64}.shop_web-0_{WEB.uuid}.part").write_bytes(b"{")
+    (volume.path / "disk.abcdefgh.part").touch()
+    (volume.path / "name.abcdefgh.part").symlink_to(f"sha256-{'0' * 64}.qcow2")
+    (volume.path / f"name.{'0' * 16}.part").symlink_to(f"sha256-{'0' * 64}.qcow2")
     images(volume, "prune")
-    assert len(volume.names()) == 4, "it may be gone on with"
+    assert len(volume.names()) == 8, "it may be gone on with"
     aged(volume, 25 * 3600)
     assert f"removed the fetch {key}" in images(volume, "prune").stdout
-    assert volume.names() == ["precious.part"]
+    assert volume.names() == []
+
+
+def test_prune_leaves_what_is_not_ours(volume: Volume) -> None:
+    volume.path.joinpath("win11.iso.firefox1.part").mkdir()
+    for name in (
+        "precious.part",
+        "disk.20240101.part",
+        "debian.download.part",
+        "disk.6b1e8d1c-2f5e-4b8e-9d55-5b8f0a5b7f11.part",
+        "win11.iso.firefox1.part/win11.iso",
+    ):
+        (volume.path / name).write_bytes(b"precious")
+    (volume.path / "link.abcdefgh.part").symlink_to("elsewhere")
+    aged(volume, 25 * 3600)
+    before = sorted(volume.path.rglob("*"))
+    assert images(volume).stdout == f"there is no base in {volume.path}\n"
+    assert images(volume, "prune").stdout == "freed: 0 bases, 0 bytes\n"
+    assert sorted(volume.path.rglob("*")) == before
+
+
+def test_the_name_that_a_crash_left_is_none_of_the_base(volume: Volume) -> None:
+    base = volume.adopt()
+    (volume.path / "disk.qcow2.abcdefgh.part").symlink_to(base.path.name)
+    (shown,) = json.loads(images(volume, "--json").stdout)["bases"]
+    assert shown["names"] == ["disk.qcow2"]
+
+
+def test_prune_goes_on_where_something_cannot_be_removed(volume: Volume) -> None:
+    """It may be another user's."""
+    keys = ("0" * 32, "1" * 32)
+    for key in keys:
+        (volume.path / f"fetch-{key}.part").touch()
+    (volume.path / f"fetch-{keys[0]}.abcdefgh.part/folder").mkdir(parents=True)
+    aged(volume, 25 * 3600)
+    shown = images(volume, "prune")
+    assert shown.exit_code == 0
+    assert f"kept the fetch {keys[0]} " in shown.stdout
+    assert ": it cannot be removed: Is a directory\n" in shown.stdout
+    assert f"removed the fetch {keys[1]} " in shown.stdout
+    assert volume.names() == [f"fetch-{keys[0]}.abcdefgh.part"]
 
 
 def test_forget_by_name_and_by_uuid(volume: Volume) -> None:
@@ -176,12 +247,28 @@ def test_forget_what_could_be_one_of_two(volume: Volume) -> None:
         references.write(volume.path, WEB._replace(digest=base.digest, uuid=uuid))
     shown = images(volume, "forget", "web-0")
     assert shown.exit_code == 78
-    assert "2 pets are called 'web-0'; accepted: the UUID of one of these\n" in shown.stderr
+    assert (
+        "2 pets are called 'web-0'; accepted: the UUID or the namespace/name of one of these\n"
+        in shown.stderr
+    )
     assert WEB.uuid in shown.stderr
     assert OTHER_UUID in shown.stderr
     assert len(references.read(volume.path, base.digest)) == 2
     assert images(volume, "forget", OTHER_UUID).exit_code == 0
     assert [each.uuid for each in references.read(volume.path, base.digest)] == [WEB.uuid]
+
+
+def test_forget_one_of_two_with_the_same_uuid(volume: Volume) -> None:
+    base = volume.adopt()
+    pets = [WEB._replace(digest=base.digest, namespace=each) for each in ("shop", "test")]
+    for each in pets:
+        references.write(volume.path, each)
+    for pet in (WEB.uuid, "web-0"):
+        shown = images(volume, "forget", pet)
+        assert shown.exit_code == 78
+        assert f"2 pets are called {pet!r}; accepted: the UUID or the namespace" in shown.stderr
+    assert images(volume, "forget", "shop/web-0").exit_code == 0
+    assert references.read(volume.path, base.digest) == (pets[1],)
 
 
 def test_forget_one_that_is_not_there(volume: Volume) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from launcher.disk import begun
+from launcher.disk import record as records
 from launcher.disk.place import Place
 from launcher.disk.plan import Found, PetPlan
 from launcher.disk.record import PetRecord
@@ -15,11 +17,14 @@ from launcher.image.base import Base
 from launcher.image.store import bases, prune, references
 from launcher.image.store.record import Address
 from launcher.image.store.references import Reference
+from launcher.life import needed
 from launcher.life.needed import Need
 from tests.unit.image.conftest import URL, Volume
 
 DIGEST = hashlib.sha256(b"an image").hexdigest()
 UUID = "6b1e8d1c-2f5e-4b8e-9d55-5b8f0a5b7f11"
+
+OTHER = "6b1e8d1c-2f5e-4b8e-9d55-5b8f0a5b7f22"
 
 
 @dataclass
@@ -116,12 +121,109 @@ def test_a_pet_of_an_older_berth_is_written_down_before_it_starts(pod: Pod) -> N
         assert pod.references() == [UUID]
 
 
+def test_a_pet_that_is_not_made_lets_go_of_nothing_that_was_there(pod: Pod) -> None:
+    """Another one may have its name in another cluster, and its UUID from the same metadata."""
+    pod.secure(pod.plan())
+    second = Pod(pod.volume, pod.folder / "second")
+    second.folder.mkdir()
+    with pytest.raises(KeyboardInterrupt), pod.need(second.plan()).secured(pod.fetch):
+        raise KeyboardInterrupt
+    assert pod.references() == [UUID]
+
+
+def test_a_pet_with_the_uuid_of_another_lets_go_of_its_own_need_only(pod: Pod) -> None:
+    pod.secure(pod.plan())
+    plan = pod.plan()._replace(place=Place(pod.folder, "web-1"))
+    with pytest.raises(KeyboardInterrupt), pod.need(plan).secured(pod.fetch):
+        raise KeyboardInterrupt
+    (reference,) = references.read(pod.volume.path, DIGEST)
+    assert reference.name == "web-0"
+
+
+def test_a_copy_that_is_moved_to_another_base_lets_go_of_its_own_need_only(pod: Pod) -> None:
+    """It has the UUID of the pet that it was copied from."""
+    plan = pod.plan(pod.volume.adopt(), kept=True)
+    pod.secure(plan)
+    copy = plan.place._replace(folder=pod.folder / "copy")
+    copy.folder.mkdir()
+    with Need(pod.volume.path, plan._replace(place=copy), "test").secured(pod.fetch):
+        assert pod.references() == [UUID, UUID]
+    assert plan.found.record
+    records.save(copy, plan.found.record._replace(base_digest="1" * 64))
+    settings = {"PET_DIR": str(copy.folder), "VM_NAME": "web-0", "POD_NAMESPACE": "test"}
+    needed.let_go(pod.volume.settings(**settings))
+    (reference,) = references.read(pod.volume.path, DIGEST)
+    assert (reference.namespace, reference.uuid) == ("shop", UUID)
+
+
 @pytest.mark.parametrize("error", [SettingsError(["too small"]), KeyboardInterrupt()])
 def test_a_pet_that_is_not_made_needs_no_base(pod: Pod, error: BaseException) -> None:
     with pytest.raises(type(error)), pod.need(pod.plan()).secured(pod.fetch):
         raise error
     assert pod.references() == []
     assert not references.folder(pod.volume.path, DIGEST).exists()
+
+
+class Killed(BaseException):
+    """Ends a start as SIGKILL does: nothing is cleaned up."""
+
+
+def killed(pod: Pod, plan: PetPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start that is killed between the reference and the record."""
+    with monkeypatch.context() as patch:
+        patch.setattr(references, "remove", lambda *_: None)
+        patch.setattr(begun, "remove", lambda _: None)
+        with pytest.raises(Killed), pod.need(plan).secured(pod.fetch):
+            raise Killed
+
+
+def test_a_making_that_was_killed_needs_nothing_once_it_is_made_anew(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed(pod, pod.plan(), monkeypatch)
+    assert pod.references() == [UUID]
+    pod.secure(pod.plan()._replace(uuid=OTHER))
+    assert pod.references() == [OTHER]
+    assert [each.name for each in pod.folder.iterdir()] == ["web-0.json"]
+
+
+def test_the_same_name_on_another_volume_is_another_pet(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In another cluster, or on a new volume while the old one is kept."""
+    killed(pod, pod.plan(), monkeypatch)
+    second = Pod(pod.volume, pod.folder / "second")
+    second.folder.mkdir()
+    second.secure(second.plan()._replace(uuid=OTHER))
+    assert set(pod.references()) == {UUID, OTHER}
+
+
+def test_what_another_launcher_is_making_is_not_taken_back(pod: Pod) -> None:
+    with pod.need(pod.plan()).secured(pod.fetch):
+        with pod.need(pod.plan()._replace(uuid=OTHER)).secured(pod.fetch):
+            pass
+        assert set(pod.references()) == {UUID, OTHER}
+
+
+def test_one_that_was_killed_when_it_was_a_pet_still_is_one(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = pod.plan()
+    killed(pod, plan, monkeypatch)
+    plan.place.record.touch()
+    pod.secure(pod.plan()._replace(uuid=OTHER))
+    assert UUID in pod.references()
+    pod.need(pod.plan(pod.volume.adopt(), kept=True)).renew(pod.volume.adopt())
+    assert not plan.place.begun.exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"digest": ""}'])
+def test_a_note_that_says_nothing(pod: Pod, text: str) -> None:
+    plan = pod.plan()
+    plan.place.begun.write_text(text)
+    pod.secure(plan)
+    assert pod.references() == [UUID]
+    assert not plan.place.begun.exists()
 
 
 def test_one_that_was_made_as_far_as_its_record_does(pod: Pod) -> None:

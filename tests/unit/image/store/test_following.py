@@ -131,7 +131,8 @@ def test_a_failure_that_was_there_before_is_not(stage: Stage) -> None:
     assert stage.names() == [f"fetch-{KEY}.lease-1"]
     assert stage.once() == stage.base
     assert len(stage.leases) == 1
-    assert stage.names() == []
+    assert not stage.leases[0].continue_in_place
+    assert stage.names() == [f"fetch-{KEY}.lease-2"]
 
 
 def test_a_failure_of_one_who_asked_for_something_else_is_not(stage: Stage) -> None:
@@ -176,6 +177,30 @@ def test_one_on_another_machine_is_waited_for(stage: Stage) -> None:
     assert not held.continue_in_place
     assert stage.time == 10 + 30
     other.end("stopped", "", "")
+
+
+def test_one_that_may_wake_up_is_remembered_while_the_base_comes_and_goes(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = stage.other()
+    assert stage.once(boot="boot-2") == stage.base
+    assert "shows no sign of life" in caplog.text
+    caplog.clear()
+    for _ in range(2):
+        stage.found = None
+        assert stage.once(boot="boot-2") == stage.base
+    assert [each.continue_in_place for each in stage.leases] == [False] * 3
+    assert caplog.text == ""
+    other.end("stopped", "", "")
+
+
+def test_one_that_was_ready_did_not_stop(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """Its base has another name, say, than we ask for."""
+    other = stage.other(sole=False)
+    stage.steps = {2: lambda: other.end("ready", "", "")}
+    assert stage.once() == stage.base
+    assert len(stage.leases) == 1
+    assert caplog.text == ""
 
 
 def test_what_is_not_certain_stays_so() -> None:

@@ -1,6 +1,7 @@
 """Leases as they are taken, lost and ended, on a temporary folder."""
 
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -177,6 +178,53 @@ def test_a_volume_without_locks(
     assert not seen.claim.locked
 
 
+def test_a_volume_whose_locks_keep_everybody_from_reading(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SMB: only the descriptor that has the lock reads and writes; nor do others get a lock."""
+    locked: dict[str, int] = {}
+    pread, pwrite = os.pread, os.pwrite
+
+    def place(fd: int) -> str:
+        return str(os.fstat(fd).st_ino)
+
+    def refuse(fd: int) -> None:
+        if locked.get(place(fd), fd) != fd:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    def flock(fd: int, how: int) -> None:
+        refuse(fd)
+        if how & fcntl.LOCK_UN:
+            locked.pop(place(fd), None)
+        else:
+            locked[place(fd)] = fd
+
+    def read(fd: int, size: int, offset: int) -> bytes:
+        refuse(fd)
+        return pread(fd, size, offset)
+
+    def write(fd: int, data: bytes, offset: int) -> int:
+        refuse(fd)
+        return pwrite(fd, data, offset)
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    monkeypatch.setattr(os, "pread", read)
+    monkeypatch.setattr(os, "pwrite", write)
+    held = folder.take()
+    held.check()
+    seen = folder.look()
+    assert seen.claim
+    assert (seen.lock, seen.claim.locked) == ("unknown", False)
+    held.tell("downloading")
+    held._write()
+    # One of an older Berth.
+    fd = held._fd
+    locked[place(fd)] = fd
+    seen = folder.look()
+    assert (seen.lock, seen.claim) == ("held", None)
+    locked.clear()
+
+
 def test_a_file_without_a_record_is_nobodys_to_judge(folder: Folder) -> None:
     (folder.path / f"fetch-{KEY}.lease-4").touch()
     seen = folder.look()
@@ -227,9 +275,12 @@ def test_a_base_that_is_ready_needs_no_words(folder: Folder) -> None:
     assert folder.names() == []
 
 
-def test_that_another_fetch_may_be_at_work_is_not_forgotten(folder: Folder) -> None:
-    end(folder, KeyboardInterrupt(), sole=False)
+@pytest.mark.parametrize(("error", "outcome"), [(KeyboardInterrupt(), "stopped"), (None, "ready")])
+def test_that_another_fetch_may_be_at_work_is_not_forgotten(
+    folder: Folder, error: BaseException | None, outcome: str
+) -> None:
+    end(folder, error, sole=False)
     seen = folder.look()
     assert seen.claim
-    assert (seen.claim.outcome, seen.claim.sole) == ("stopped", False)
+    assert (seen.claim.outcome, seen.claim.sole) == (outcome, False)
     assert not folder.take(seen, sole=False).continue_in_place

@@ -72,7 +72,8 @@ def test_what_is_left_of_a_base_that_is_gone() -> None:
     [
         ("alive", ABANDONED, False, "web-0 is at work"),
         ("dead", 1, True, "web-0 died at it"),
-        ("silent", 40, True, "web-0 shows no sign of life"),
+        ("silent", 40, False, "web-0 has shown no sign of life for 40 s"),
+        ("silent", ABANDONED, True, "web-0 has shown no sign of life for 24 h 0 min"),
         ("ended", 60, False, "nobody has gone on with it for 1 min 0 s"),
         ("ended", ABANDONED, True, "nobody has gone on with it for 24 h 0 min"),
         (None, ABANDONED - 60, False, "nobody has gone on with it for 23 h 59 min"),
@@ -83,6 +84,19 @@ def test_fetches(state: State | None, age: float, remove: bool, why: str) -> Non
     claim = CLAIM if state else None
     fetch = Fetch("key", ("fetch-key.part",), 77, NOW - age, claim, state)
     assert only(EMPTY._replace(fetches=(fetch,))) == Step("fetch", "key", 77, why, remove)
+
+
+@pytest.mark.parametrize(("age", "remove"), [(ABANDONED - 1, False), (ABANDONED, True)])
+def test_what_a_dead_fetch_left_can_be_gone_on_with(age: float, remove: bool) -> None:
+    """By a pod that starts again and again, with longer and longer pauses."""
+    files = ("fetch-key.json", "fetch-key.lease-1", "fetch-key.part")
+    fetch = Fetch("key", files, 77, NOW - age, CLAIM, "dead")
+    assert only(EMPTY._replace(fetches=(fetch,))).remove == remove
+
+
+def test_one_that_died_after_one_that_may_wake_up() -> None:
+    fetch = Fetch("key", ("fetch-key.lease-2",), 77, NOW - 1, CLAIM._replace(sole=False), "dead")
+    assert not only(EMPTY._replace(fetches=(fetch,))).remove
 
 
 @pytest.mark.parametrize(("age", "remove"), [(ABANDONED - 1, False), (ABANDONED, True)])

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from launcher.host.errors import Busy
+from launcher.image.base import Base
 from launcher.image.store import bases, hiding, prune, references
 from launcher.image.store.references import Reference
 from tests.unit.image.conftest import Volume
@@ -90,7 +92,7 @@ def test_somebody_who_needs_it_comes_at_any_step(
     removed = prune.base(volume.path, base.digest)
     monkeypatch.undo()
     there = bases.is_there(volume.path, base.digest)
-    assert references.is_there(volume.path, base.digest, "uuid")
+    assert references.is_there(volume.path, reference)
     assert not (saw and not there)
     assert removed == (not there)
     assert saw == (at == 0), "hidden from the first step on"
@@ -174,10 +176,75 @@ def test_a_base_that_is_put_in_place_and_taken_away_at_once(
     assert bases.find(volume.settings()) == base
 
 
-def test_a_volume_without_hard_links(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
-    def link(*args: object, **more: object) -> None:
-        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+def link(*args: object, **more: object) -> None:
+    """As on SMB, and on many a FUSE file system."""
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
+
+def test_a_base_without_hard_links_that_is_taken_away_at_once(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was fetched is gone, then."""
+    rename = Path.rename
+
+    def taken(old: Path, new: Path) -> None:
+        rename(old, new)
+        monkeypatch.setattr(Path, "rename", rename)
+        assert prune.base(volume.path, new.stem.removeprefix("sha256-"))
+
+    monkeypatch.setattr(os, "link", link)
+    monkeypatch.setattr(Path, "rename", taken)
+    with pytest.raises(Busy, match=r"removed as soon as it was there.*is fetched again"):
+        volume.adopt()
+    assert volume.names() == []
+    base = volume.adopt()
+    assert bases.find(volume.settings()) == base
+
+
+def test_what_is_put_back_without_hard_links_replaces_nothing(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody fetches the base again at the last moment."""
+    monkeypatch.setattr(os, "link", link)
+    base = volume.adopt()
+    aside = base.path.with_name(base.path.name + hiding.draw())
+    base.path.rename(aside)
+    os.utime(aside, (1, 1))
+    real = os.path.lexists, Path.touch
+    done: list[Base] = []
+
+    def fetched() -> None:
+        if not done:
+            done.append(base)
+            done.append(volume.adopt())
+
+    def exists(path: Path) -> bool:
+        there = real[0](path)
+        fetched()
+        return there
+
+    def touch(path: Path, mode: int = 0o666, exist_ok: bool = True) -> None:
+        fetched()
+        real[1](path, mode, exist_ok)
+
+    monkeypatch.setattr(os.path, "lexists", exists)
+    monkeypatch.setattr(Path, "touch", touch)
+    hiding.put_back(aside, base.path)
+    assert len(done) == 2
+    assert bases.load(volume.path, base.digest) == base
+    assert not aside.exists()
+
+
+def test_a_name_that_is_held_for_a_base_without_hard_links(volume: Volume) -> None:
+    base = volume.adopt()
+    base.path.with_suffix(".json").unlink()
+    base.path.chmod(0o644)
+    base.path.write_bytes(b"")
+    with pytest.raises(Busy, match=r"is just being put in place.*`berth images prune --now`"):
+        volume.adopt()
+
+
+def test_a_volume_without_hard_links(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "link", link)
     base = volume.adopt()
     rmdir = Path.rmdir

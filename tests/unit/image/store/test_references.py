@@ -22,11 +22,12 @@ def names(folder: Path) -> list[str]:
 
 def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert references.read(tmp_path, DIGEST) == ()
-    assert not references.is_there(tmp_path, DIGEST, UUID)
+    assert not references.is_there(tmp_path, WEB)
     references.write(tmp_path, WEB, lasting=True)
-    assert references.is_there(tmp_path, DIGEST, UUID)
+    assert references.is_there(tmp_path, WEB)
     assert references.read(tmp_path, DIGEST) == (WEB,)
-    assert names(tmp_path) == [f"sha256-{DIGEST}.pets", f"sha256-{DIGEST}.pets/{UUID}.json"]
+    place = f"sha256-{DIGEST}.pets"
+    assert names(tmp_path) == [place, f"{place}/shop_web-0_{UUID}.json"]
 
 
 def test_the_first_start_stays_the_first(tmp_path: Path) -> None:
@@ -43,16 +44,51 @@ def test_one_that_is_damaged_still_is_one(tmp_path: Path) -> None:
         (place / name).write_text(text)
     found = references.read(tmp_path, DIGEST)
     assert {each.uuid for each in found} == {UUID, "a", "b", "c", "odd"}
+    for each in found:
+        references.remove(tmp_path, each)
+    assert names(tmp_path) == []
 
 
 def test_it_is_removed_with_its_folder(tmp_path: Path) -> None:
     other = WEB._replace(uuid="other")
     for each in (WEB, other):
         references.write(tmp_path, each)
-    references.remove(tmp_path, DIGEST, UUID)
+    references.remove(tmp_path, WEB)
     assert references.read(tmp_path, DIGEST) == (other,)
-    references.remove(tmp_path, DIGEST, "other")
-    references.remove(tmp_path, DIGEST, "other")
+    references.remove(tmp_path, other)
+    references.remove(tmp_path, other)
+    assert names(tmp_path) == []
+
+
+def test_pets_with_one_uuid_are_told_apart(tmp_path: Path) -> None:
+    """A copy of a volume has it, and so have all replicas whose metadata ask for it."""
+    others = (WEB._replace(name="web-1"), WEB._replace(namespace="test"))
+    for each in (WEB, *others):
+        references.write(tmp_path, each)
+        references.write(tmp_path, each._replace(digest="1" * 64))
+    assert len(references.read(tmp_path, DIGEST)) == 3
+    references.remove(tmp_path, WEB)
+    assert set(references.read(tmp_path, DIGEST)) == set(others)
+    assert references.needed_by(tmp_path, WEB) == {"1" * 64}
+    for each in others:
+        assert references.needed_by(tmp_path, each) == {DIGEST, "1" * 64}
+
+
+def test_long_names_are_told_apart_too(tmp_path: Path) -> None:
+    pets = [WEB._replace(name="a" * 199 + each, namespace="b" * 200) for each in "12"]
+    for each in pets:
+        references.write(tmp_path, each)
+    assert references.read(tmp_path, DIGEST) == tuple(pets)
+    references.remove(tmp_path, pets[0])
+    assert references.read(tmp_path, DIGEST) == (pets[1],)
+
+
+def test_one_whose_file_has_an_older_name_is_removed_too(tmp_path: Path) -> None:
+    references.write(tmp_path, WEB)
+    place = references.folder(tmp_path, DIGEST)
+    (place / f"shop_web-0_{UUID}.json").rename(place / f"{UUID}.json")
+    (found,) = references.read(tmp_path, DIGEST)
+    references.remove(tmp_path, found)
     assert names(tmp_path) == []
 
 
@@ -94,5 +130,5 @@ def test_it_lasts_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(Path, "rename", renamed)
     references.write(tmp_path, WEB, lasting=True)
-    part = f"sha256-{DIGEST}.{UUID}.part"
+    part = f"sha256-{DIGEST}.shop_web-0_{UUID}.part"
     assert steps == [part, "rename", f"sha256-{DIGEST}.pets", tmp_path.name]
