@@ -50,12 +50,12 @@ def idle_pet(settings: Settings) -> tuple[Place, Account | None]:
     :raise Busy: when it is in use elsewhere.
     :raise LauncherError: when there is none, or it is not whole.
     """
-    from launcher.disk import holder, rebase, whole
+    from launcher.disk import former, holder, whole
     from launcher.life import pending
 
     place, user = Place(settings.pet_dir, settings.vm_name), account.find(settings.qemu_user)
     holder.refuse_second(place)
     pending.finish(settings, user)
-    rebase.settle(place)
+    former.settle(place)
     whole.look(place, settings.shared_dir)
     return place, user

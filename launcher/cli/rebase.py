@@ -23,8 +23,7 @@ def rebase(restart: bool, wish: str | None) -> None:
     wrote in between is in that one.
     """
     from launcher.cli import environment
-    from launcher.disk import rebase as rebases
-    from launcher.disk import whole
+    from launcher.disk import former, whole
     from launcher.disk.place import Place
     from launcher.disk.request import Rebase
     from launcher.host import account as accounts
@@ -39,7 +38,9 @@ def rebase(restart: bool, wish: str | None) -> None:
         settings = environment.settings()
         place = Place(settings.pet_dir, settings.vm_name)
         if wish == "confirm":
-            rebases.confirm(place)
+            if line := reach.line(settings.run_dir):
+                line.__exit__()
+            former.confirm(place)
             needed.let_go(settings)
             click.echo(f"removed {place.former}")
             return
@@ -51,9 +52,9 @@ def rebase(restart: bool, wish: str | None) -> None:
         if wish == "undo":
             place, account = environment.idle_pet(settings)
             found = whole.look(place, settings.shared_dir)
-            former = found.record.former
-            base = bases.load(settings.shared_dir, former.base_digest) if former else None
-            back = rebases.undo(place, base)
+            kept = found.record.former
+            base = bases.load(settings.shared_dir, kept.base_digest) if kept else None
+            back = former.undo(place, base)
             click.echo(f"{place.disk} stands on {back.base_path} again")
             return
         if line is None:

@@ -2,7 +2,7 @@
 
 import logging
 
-from launcher.disk import rebase, request, whole
+from launcher.disk import former, rebase, request, whole
 from launcher.disk.place import Place
 from launcher.disk.request import Rebase, Request, Restore
 from launcher.disk.snapshot import offline
@@ -25,7 +25,7 @@ def carry_out(settings: Settings, asked: Request, account: Account | None) -> No
     :raise LauncherError: when a restore fails.
     """
     place = Place(settings.pet_dir, settings.vm_name)
-    rebase.settle(place)
+    former.settle(place)
     match asked:
         case Restore():
             _restore(settings, place, asked, account)

@@ -114,6 +114,16 @@ def test_startvm_that_is_there(made: Volumes, phase: Phase, code: int) -> None:
         assert berth(made, "snapshot", "create", "early").exit_code == code
 
 
+@pytest.mark.parametrize("phase", [Phase.STARTING, Phase.STOPPING])
+def test_kept_disk_is_not_dropped_while_the_vm_starts_or_stops(made: Volumes, phase: Phase) -> None:
+    made.image("two", at1M=6)
+    done(made, "rebase", image="two")
+    state.write(made.folder / "run", phase)
+    with listening(control.path(made.folder / "run")):
+        assert berth(made, "rebase", "--confirm").exit_code == 75
+    assert made.place.former.exists()
+
+
 def test_what_was_cut_off_is_finished_first(made: Volumes) -> None:
     done(made, "snapshot", "create", "early")
     write(made.disk, 3, "8M")
