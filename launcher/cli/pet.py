@@ -30,6 +30,7 @@ def export(target: Path, snapshot: str, compress: bool) -> None:
     """
     from launcher.cli import environment
     from launcher.disk import export as exports
+    from launcher.disk import target as targets
     from launcher.disk import whole
     from launcher.disk.place import Place
     from launcher.disk.snapshot import listing
@@ -41,7 +42,7 @@ def export(target: Path, snapshot: str, compress: bool) -> None:
         signal.signal(number, _stop)
     with explained(), ExitStack() as stack:
         settings = environment.settings()
-        exports.check_target(target)
+        targets.check(target)
         place = Place(settings.pet_dir, settings.vm_name)
         line = reach.line(settings.run_dir)
         if line:
@@ -60,7 +61,7 @@ def export(target: Path, snapshot: str, compress: bool) -> None:
             found, place, target, snapshot=snapshot, in_use=line is not None, compress=compress
         )
         written = exports.run(planned, found, account)
-        click.echo(f"{target}: {size(written)}, a disk of {size(found.disk.virtual_size)}")
+        click.echo(f"{target}: {size(written)}, a disk of {size(planned.size)}")
 
 
 def _stop(number: int, _: FrameType | None) -> None:

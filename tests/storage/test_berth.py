@@ -140,6 +140,13 @@ def test_export(made: Volumes, tmp_path: Path) -> None:
     assert content(target) == content(made.disk)
 
 
+def test_export_tells_the_size_of_the_snapshot_s_disk(made: Volumes, tmp_path: Path) -> None:
+    done(made, "snapshot", "create", "early")
+    made.start(VM_DISK_SIZE="300M")
+    said = done(made, "pet", "export", str(tmp_path / "out.qcow2"), "--snapshot", "early")
+    assert said.endswith(", a disk of 100 MiB\n")
+
+
 def test_rebase_there_and_back(made: Volumes) -> None:
     made.image("two", at1M=6)
     before = content(made.disk)
