@@ -24,6 +24,7 @@ def rebase(restart: bool, wish: str | None) -> None:
     """
     from launcher.cli import environment
     from launcher.disk import former, whole
+    from launcher.disk import record as records
     from launcher.disk.place import Place
     from launcher.disk.request import Rebase
     from launcher.host import account as accounts
@@ -50,9 +51,10 @@ def rebase(restart: bool, wish: str | None) -> None:
             how = "stop it first" if wish else "berth rebase --restart shuts it down for that"
             raise Busy("the VM runs, and its disk cannot be exchanged under it", hint=how)
         if wish == "undo":
-            place, account = environment.idle_pet(settings)
-            found = whole.look(place, settings.shared_dir)
-            kept = found.record.former
+            # No more than what is gone back to has to be sound.
+            environment.caught_up(settings)
+            record = records.load(place)
+            kept = record.former if record else None
             base = bases.load(settings.shared_dir, kept.base_digest) if kept else None
             back = former.undo(place, base)
             click.echo(f"{place.disk} stands on {back.base_path} again")

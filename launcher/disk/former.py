@@ -4,44 +4,56 @@ It is all that is left of the pet should the moved one turn out to be damaged or
 so going back asks nothing of those, and dropping it asks that the pet has its disk.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
 from launcher.disk import pet
 from launcher.disk import record as records
 from launcher.disk.alone import alone, unwritten
-from launcher.disk.belonging import check_disk
+from launcher.disk.belonging import check_base, check_disk
 from launcher.disk.place import Place, explained, sync_names
 from launcher.disk.plan import Found, is_half_moved
 from launcher.disk.record import PetRecord
-from launcher.host.errors import InputMissing
+from launcher.host.errors import ImageRefused, InputMissing
 from launcher.image.base import Base
 
 
 def undo(place: Place, former: Base | None) -> PetRecord:
     """Go back to the disk as it was before the last move, and keep the present one in its place:
-    done twice, everything is as before.
+    done twice, everything is as before. The present one and its base may be damaged, or gone.
 
     :param former: the base that it stands on, if that is still there.
     :raise InputMissing: when there is nothing to go back to.
+    :raise ImageRefused: when what is kept does not belong to the pet, or is damaged itself.
     :raise Busy: when the pet is in use.
     """
     with alone(place.folder):
-        found = settled(place)
-        record = found.record
+        is_readable = True
+        try:
+            settled(place)
+        except ImageRefused:
+            is_readable = False
+        record = records.load(place)
         if not record or not record.former:
             raise _nothing_kept(place)
-        if former is None or former.digest != record.former.base_digest:
-            raise InputMissing(
-                f"the former base of the pet {place.name} is gone: {record.former.base_path}",
-                hint=f"put that file back, with its .json; it came from "
-                f"{record.former.source.shown}",
-            )
-        with unwritten(place), explained(f"going back to {place.former}", place.folder):
-            # Where an attempt was cut off it has the other name already.
-            if place.former.exists():
+        if not is_readable and not place.former.exists():
+            disk = pet.header(place.new_disk)
+            if disk and disk.backing_file == str(record.base_path):
+                # An attempt was cut off after it was decided.
+                pet.finish(place)
+                return record
+        back = record.moved(record.former)
+        # Where an attempt was cut off it has the other name already.
+        kept = place.former if place.former.exists() else place.new_disk
+        disk = pet.header(kept)
+        if disk is None:
+            raise _nothing_kept(place)
+        check_disk(kept, disk, back)
+        check_base(place, back, former)
+        with _unwritten(place), explained(f"going back to {place.former}", place.folder):
+            if kept == place.former:
                 place.former.rename(place.new_disk)
                 sync_names(place.folder)
-            elif not place.new_disk.exists():
-                raise _nothing_kept(place)
-            back = record.moved(record.former)
             records.save(place, back)
             pet.finish(place)
     return back
@@ -86,6 +98,13 @@ def settled(place: Place) -> Found:
         pet.finish(place)
         found = pet.find(place)
     return found
+
+
+@contextmanager
+def _unwritten(place: Place) -> Iterator[None]:
+    """Keep the present disk from being written to, where there is one."""
+    with unwritten(place) if place.disk.exists() else nullcontext():
+        yield
 
 
 def _is_unnamed(found: Found) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.disk import former, whole
+from launcher.disk import record as records
 from launcher.disk.pet import Pet
 from launcher.disk.place import Place
 from launcher.disk.request import Rebase
@@ -83,8 +84,8 @@ class Volumes:
             pending.move(settings, self.place, asked, None)
 
     def undo(self) -> None:
-        record = whole.look(self.place, self.settings().shared_dir).record
-        kept = record.former
+        record = records.load(self.place)
+        kept = record.former if record else None
         base = bases.load(self.settings().shared_dir, kept.base_digest) if kept else None
         former.undo(self.place, base)
 

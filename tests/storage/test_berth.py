@@ -162,6 +162,15 @@ def test_rebase_there_and_back(made: Volumes) -> None:
     assert made.names() == ["web-3.json", "web-3.qcow2"]
 
 
+def test_rebase_is_undone_where_the_new_base_is_gone(made: Volumes) -> None:
+    made.image("two", at1M=6)
+    before = content(made.disk)
+    done(made, "rebase", image="two")
+    made.base("two").path.unlink()
+    assert "again" in done(made, "rebase", "--undo", image="two")
+    assert content(made.disk) == before
+
+
 @pytest.fixture
 def slow(made: Volumes, tmp_path: Path) -> Path:
     """A folder for an export that takes a while."""
