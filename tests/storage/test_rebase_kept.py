@@ -1,5 +1,5 @@
-"""The disk kept from before a rebase: there when the moved one is lost, dropped only where it is not
-the last one."""
+"""The disk kept from before a rebase: there when the moved one is lost, dropped only where it is
+not the last one."""
 
 from collections.abc import Callable
 from contextlib import suppress
