@@ -39,15 +39,13 @@ def rebase(restart: bool, wish: str | None) -> None:
         settings = environment.settings()
         place = Place(settings.pet_dir, settings.vm_name)
         if wish == "confirm":
-            if line := reach.line(settings.run_dir):
-                line.__exit__()
+            reach.runs(settings.run_dir)
             former.confirm(place)
             needed.let_go(settings)
             click.echo(f"removed {place.former}")
             return
-        line = reach.line(settings.run_dir)
-        if line and (wish == "undo" or not restart):
-            line.__exit__()
+        runs = reach.runs(settings.run_dir)
+        if runs and (wish == "undo" or not restart):
             how = "stop it first" if wish else "berth rebase --restart shuts it down for that"
             raise Busy("the VM runs, and its disk cannot be exchanged under it", hint=how)
         if wish == "undo":
@@ -59,10 +57,10 @@ def rebase(restart: bool, wish: str | None) -> None:
             back = former.undo(place, base)
             click.echo(f"{place.disk} stands on {back.base_path} again")
             return
-        if line is None:
-            place, account = environment.idle_pet(settings)
-        else:
+        if runs:
             account = accounts.find(settings.qemu_user)
+        else:
+            place, account = environment.idle_pet(settings)
         found = whole.look(place, settings.shared_dir)
         new = fetch.ensure(settings, account)
         if new.digest == found.record.base_digest:
@@ -71,7 +69,11 @@ def rebase(restart: bool, wish: str | None) -> None:
         source = wanted(settings).source
         asked = Rebase(new.digest, Address.of(source) if source else Address(new.source))
         with needed.second(settings, found.record, new):
-            if line:
+            if runs:
+                # Only now: startvm does not wait for what we want while the image is fetched.
+                line = reach.line(settings.run_dir)
+                if line is None:
+                    raise Busy("the VM ended meanwhile", hint="do it once more")
                 with line:
                     line.ask("rebase", digest=new.digest, shown=asked.source.shown,
                              sha256=asked.source.sha256)  # fmt: skip
