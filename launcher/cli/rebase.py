@@ -46,7 +46,9 @@ def rebase(restart: bool, wish: str | None) -> None:
             return
         runs = reach.runs(settings.run_dir)
         if runs and (wish == "undo" or not restart):
-            how = "stop it first" if wish else "berth rebase --restart shuts it down for that"
+            how = "berth rebase --restart shuts it down for that"
+            if wish:
+                how = "set ON_POWEROFF=stay, shut the guest down, and run this again where it was"
             raise Busy("the VM runs, and its disk cannot be exchanged under it", hint=how)
         if wish == "undo":
             # No more than what is gone back to has to be sound.

@@ -26,7 +26,7 @@ from launcher.host.process import Child, spawn
 from launcher.image import progress, temporary
 from launcher.image.format import qcow2, qemu_img
 from launcher.image.progress import size as shown_size
-from launcher.image.space import FULL, available
+from launcher.image.space import available
 
 # Seconds between two looks at how far it is.
 LOOK_EVERY = 0.5
@@ -98,7 +98,9 @@ def run(export: Export, whole: Whole, account: Account | None) -> int:
 
     :raise Busy: when another process writes to the disk.
     :raise StorageError: when there is too little space, or reading or writing fails.
-    :raise RightMissing: when QEMU's user cannot get at the target's folder.
+    :raise RightMissing: when we may not write to the target's folder, or QEMU's user cannot get at
+        it.
+    :raise ImageRefused: when what was written is not sound.
     """
     target = export.target
     targets.check(target)
@@ -123,7 +125,7 @@ def run(export: Export, whole: Whole, account: Account | None) -> int:
             sync_names(target.parent)
             return target.stat().st_size
     except OSError as err:
-        raise targets.failure(err.strerror or str(err), target, err.errno in FULL) from err
+        raise targets.failure(err.strerror or str(err), target, err.errno or 0) from err
 
 
 def _source(export: Export) -> list[str]:
@@ -180,7 +182,12 @@ def _cut(export: Export, part: Path, account: Account | None) -> None:
 
 
 def _prove(export: Export, part: Path, account: Account | None) -> None:
-    qemu_img.check(part, f"the export {export.target}", account)
+    try:
+        qemu_img.check(part, f"the export {export.target}", account)
+    except ImageRefused as err:
+        raise ImageRefused(
+            err.message, hint=f"it was removed; {export.target.parent} or the memory may be faulty"
+        ) from err
     header = qcow2.read(part)
     if header.backing_file is not None:
         raise ImageRefused(f"the export {export.target} does not stand alone")

@@ -4,10 +4,18 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from launcher.host.errors import AlreadyThere, Busy, InputMissing, LauncherError, StorageError
+from launcher.host import access
+from launcher.host.errors import (
+    AlreadyThere,
+    Busy,
+    InputMissing,
+    LauncherError,
+    RightMissing,
+    StorageError,
+)
 from launcher.host.storage import LOCK_WORDS
 from launcher.image.progress import size as shown_size
-from launcher.image.space import available
+from launcher.image.space import FORBIDDEN, FULL, available
 
 
 def check(target: Path) -> None:
@@ -15,6 +23,7 @@ def check(target: Path) -> None:
 
     :raise AlreadyThere: when something has that name.
     :raise InputMissing: when there is no such folder.
+    :raise RightMissing: when it may not be written to.
     """
     if not target.is_absolute() or not target.name:
         raise InputMissing(
@@ -26,6 +35,8 @@ def check(target: Path) -> None:
         raise InputMissing(
             f"the folder {target.parent} is not there", hint="mount a volume there, or make it"
         )
+    if not access.may(None, target.parent, access.READ_WRITE | access.ENTER):
+        raise _forbidden(target)
 
 
 def name(part: Path, target: Path) -> None:
@@ -43,14 +54,27 @@ def name(part: Path, target: Path) -> None:
         part.rename(target)
 
 
-def failure(words: str, target: Path, is_full: bool = False) -> LauncherError:
-    """What to say when exporting to `target` fails; `words`: the system's, or qemu-img's."""
+def _forbidden(target: Path) -> RightMissing:
+    return RightMissing(
+        f"the folder {target.parent} may not be written to: {access.described(target.parent)}",
+        hint="mount the volume read-write, and with fsGroup for a user other than root",
+    )
+
+
+def failure(words: str, target: Path, number: int = 0) -> LauncherError:
+    """What to say when exporting to `target` fails.
+
+    :param words: the system's, or qemu-img's.
+    :param number: the system's error, where it is known.
+    """
+    if number in FORBIDDEN:
+        return _forbidden(target)
     if LOCK_WORDS in words:
         return Busy(
             f"exporting to {target}: another process writes to the disk: {words}",
             hint="a VM that runs in another pod is exported from there",
         )
-    if is_full or "No space left" in words:
+    if number in FULL or "No space left" in words:
         free = 0
         with suppress(OSError):
             free = available(target.parent) or 0

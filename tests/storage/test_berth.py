@@ -80,6 +80,7 @@ def test_snapshots_from_the_first_to_the_last(made: Volumes) -> None:
         (["snapshot", "create", "early"], 73, "already"),
         (["snapshot", "delete", "late"], 66, "these are there: early"),
         (["snapshot", "restore", "late"], 66, "no snapshot 'late'"),
+        (["snapshot", "restore", ".export-x"], 2, "goes with the end"),
         (["pet", "export", "/tmp"], 73, "nothing is overwritten"),
         (["pet", "export", "/tmp/x", "--snapshot", "late"], 66, "no snapshot 'late'"),
         (["rebase", "--undo"], 66, "no disk of before a rebase is kept"),

@@ -7,8 +7,17 @@ from pathlib import Path
 import pytest
 
 from launcher.disk import export, whole
+from launcher.disk import target as targets
 from launcher.disk.snapshot import offline
-from launcher.host.errors import AlreadyThere, Busy, ImageRefused, InputMissing, StorageError
+from launcher.host import access
+from launcher.host.errors import (
+    AlreadyThere,
+    Busy,
+    ImageRefused,
+    InputMissing,
+    RightMissing,
+    StorageError,
+)
 from tests.storage.pet_volumes import MIB, Volumes, volumes
 from tests.storage.qcow2 import check, content, holds, info, run, write
 
@@ -158,6 +167,35 @@ def small(tmp_path: Path) -> Iterator[Path]:
         yield folder
     finally:
         run("umount", folder)
+
+
+def test_folder_that_may_not_be_written_to(
+    made: Volumes, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("mount", "-o", "remount,ro", small)
+    words = rf"{small} may not be written to: it belongs to 0:0"
+    with pytest.raises(RightMissing, match=words):
+        targets.check(small / "out.qcow2")
+    # A server may refuse what looked allowed.
+    monkeypatch.setattr(access, "may", lambda *_: True)
+    with pytest.raises(RightMissing, match=words) as caught:
+        exported(made, small / "out.qcow2")
+    assert "read-write" in caught.value.hint
+
+
+def test_export_that_is_damaged_is_not_named(
+    made: Volumes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = made.image("broken", "100M", at1M=1)
+    with broken.open("r+b") as file:
+        # The first block of counts.
+        file.seek(2 << 16)
+        file.write(bytes(1 << 16))
+    monkeypatch.setattr(export, "convert_argv", lambda _, part: ["cp", str(broken), str(part)])
+    with pytest.raises(ImageRefused, match=r"the export .* is damaged") as caught:
+        exported(made, tmp_path / "out.qcow2")
+    assert "may be faulty" in caught.value.hint
+    assert not list(tmp_path.glob("out*"))
 
 
 def test_target_without_space_is_told_before(made: Volumes, small: Path) -> None:

@@ -76,6 +76,12 @@ def test_fetch_may_take_longer_than_startvm_waits_for_a_client(
     assert [each["digest"] for each in asked] == [ensure(made.settings("two")).digest]
 
 
+def test_undo_beside_a_vm_that_runs_tells_how_to_have_it_off(made: Volumes) -> None:
+    asked: list[Any] = []
+    said = rebase(made, asked, "--undo")
+    assert (said.exit_code, "ON_POWEROFF=stay" in said.stderr, asked) == (75, True, [])
+
+
 def test_vm_that_ends_while_the_image_is_fetched(
     made: Volumes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
