@@ -50,10 +50,11 @@ def idle_pet(settings: Settings) -> tuple[Place, Account | None]:
     :raise Busy: when it is in use elsewhere.
     :raise LauncherError: when there is none, or it is not whole.
     """
-    from launcher.disk import former, whole
+    from launcher.disk import former, leftover, whole
 
     place, user = caught_up(settings)
     former.settle(place)
+    leftover.remove(place)
     whole.look(place, settings.shared_dir)
     return place, user
 

@@ -27,6 +27,8 @@ def export(target: Path, snapshot: str, compress: bool) -> None:
     checked, and nothing is overwritten. A VM that runs goes on: what is written is its disk as it
     was at the beginning, brought to rest by the guest agent if there is one. Until the end what the
     guest overwrites is kept too, which takes space on the pet's volume. Extra disks are not in it.
+
+    An export that is killed leaves TARGET.<random>.part, which is yours to remove.
     """
     from launcher.cli import environment
     from launcher.disk import export as exports

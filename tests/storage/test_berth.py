@@ -135,6 +135,14 @@ def test_what_was_cut_off_is_finished_first(made: Volumes) -> None:
     assert names == ["early", "before-restore-x", "late"]
 
 
+def test_what_a_killed_rebase_left_goes(made: Volumes) -> None:
+    left = [made.place.rebasing, made.place.new_disk]
+    for each in left:
+        each.write_bytes(made.disk.read_bytes())
+    done(made, "snapshot", "create", "early")
+    assert [each for each in left if each.exists()] == []
+
+
 def test_export(made: Volumes, tmp_path: Path) -> None:
     target = tmp_path / "out.qcow2"
     assert done(made, "pet", "export", str(target)).startswith(f"{target}: ")

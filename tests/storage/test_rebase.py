@@ -215,6 +215,9 @@ def test_killed_at_any_step_it_is_the_same_disk_on_one_base_or_the_other(
         copy.start()
         assert content(copy.disk) == before, step
         check(copy.disk)
+        if action == "move":
+            left = {copy.place.rebasing, copy.place.new_disk} & set(copy.place.folder.iterdir())
+            assert not left, step
         finish(copy, action)
         assert content(copy.disk) == before, step
         expected = made.base("one" if action == "undo" else "two").path.name
