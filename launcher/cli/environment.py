@@ -50,12 +50,25 @@ def idle_pet(settings: Settings) -> tuple[Place, Account | None]:
     :raise Busy: when it is in use elsewhere.
     :raise LauncherError: when there is none, or it is not whole.
     """
-    from launcher.disk import holder, rebase, whole
+    from launcher.disk import former, leftover, whole
+
+    place, user = caught_up(settings)
+    former.settle(place)
+    leftover.remove(place)
+    whole.look(place, settings.shared_dir)
+    return place, user
+
+
+def caught_up(settings: Settings) -> tuple[Place, Account | None]:
+    """The same without a look at the disk, which may be damaged or gone.
+
+    :raise Busy: when it is in use elsewhere.
+    :raise LauncherError: when what was still to be done cannot be.
+    """
+    from launcher.disk import holder
     from launcher.life import pending
 
     place, user = Place(settings.pet_dir, settings.vm_name), account.find(settings.qemu_user)
     holder.refuse_second(place)
     pending.finish(settings, user)
-    rebase.settle(place)
-    whole.look(place, settings.shared_dir)
     return place, user

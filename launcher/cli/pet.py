@@ -27,9 +27,12 @@ def export(target: Path, snapshot: str, compress: bool) -> None:
     checked, and nothing is overwritten. A VM that runs goes on: what is written is its disk as it
     was at the beginning, brought to rest by the guest agent if there is one. Until the end what the
     guest overwrites is kept too, which takes space on the pet's volume. Extra disks are not in it.
+
+    An export that is killed leaves TARGET.<random>.part, which is yours to remove.
     """
     from launcher.cli import environment
     from launcher.disk import export as exports
+    from launcher.disk import target as targets
     from launcher.disk import whole
     from launcher.disk.place import Place
     from launcher.disk.snapshot import listing
@@ -41,7 +44,7 @@ def export(target: Path, snapshot: str, compress: bool) -> None:
         signal.signal(number, _stop)
     with explained(), ExitStack() as stack:
         settings = environment.settings()
-        exports.check_target(target)
+        targets.check(target)
         place = Place(settings.pet_dir, settings.vm_name)
         line = reach.line(settings.run_dir)
         if line:
@@ -60,7 +63,7 @@ def export(target: Path, snapshot: str, compress: bool) -> None:
             found, place, target, snapshot=snapshot, in_use=line is not None, compress=compress
         )
         written = exports.run(planned, found, account)
-        click.echo(f"{target}: {size(written)}, a disk of {size(found.disk.virtual_size)}")
+        click.echo(f"{target}: {size(written)}, a disk of {size(planned.size)}")
 
 
 def _stop(number: int, _: FrameType | None) -> None:

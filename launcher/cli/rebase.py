@@ -23,8 +23,8 @@ def rebase(restart: bool, wish: str | None) -> None:
     wrote in between is in that one.
     """
     from launcher.cli import environment
-    from launcher.disk import rebase as rebases
-    from launcher.disk import whole
+    from launcher.disk import former, whole
+    from launcher.disk import record as records
     from launcher.disk.place import Place
     from launcher.disk.request import Rebase
     from launcher.host import account as accounts
@@ -39,27 +39,30 @@ def rebase(restart: bool, wish: str | None) -> None:
         settings = environment.settings()
         place = Place(settings.pet_dir, settings.vm_name)
         if wish == "confirm":
-            rebases.confirm(place)
+            reach.runs(settings.run_dir)
+            former.confirm(place)
             needed.let_go(settings)
             click.echo(f"removed {place.former}")
             return
-        line = reach.line(settings.run_dir)
-        if line and (wish == "undo" or not restart):
-            line.__exit__()
-            how = "stop it first" if wish else "berth rebase --restart shuts it down for that"
+        runs = reach.runs(settings.run_dir)
+        if runs and (wish == "undo" or not restart):
+            how = "berth rebase --restart shuts it down for that"
+            if wish:
+                how = "set ON_POWEROFF=stay, shut the guest down, and run this again where it was"
             raise Busy("the VM runs, and its disk cannot be exchanged under it", hint=how)
         if wish == "undo":
-            place, account = environment.idle_pet(settings)
-            found = whole.look(place, settings.shared_dir)
-            former = found.record.former
-            base = bases.load(settings.shared_dir, former.base_digest) if former else None
-            back = rebases.undo(place, base)
+            # No more than what is gone back to has to be sound.
+            environment.caught_up(settings)
+            record = records.load(place)
+            kept = record.former if record else None
+            base = bases.load(settings.shared_dir, kept.base_digest) if kept else None
+            back = former.undo(place, base)
             click.echo(f"{place.disk} stands on {back.base_path} again")
             return
-        if line is None:
-            place, account = environment.idle_pet(settings)
-        else:
+        if runs:
             account = accounts.find(settings.qemu_user)
+        else:
+            place, account = environment.idle_pet(settings)
         found = whole.look(place, settings.shared_dir)
         new = fetch.ensure(settings, account)
         if new.digest == found.record.base_digest:
@@ -68,7 +71,11 @@ def rebase(restart: bool, wish: str | None) -> None:
         source = wanted(settings).source
         asked = Rebase(new.digest, Address.of(source) if source else Address(new.source))
         with needed.second(settings, found.record, new):
-            if line:
+            if runs:
+                # Only now: startvm does not wait for what we want while the image is fetched.
+                line = reach.line(settings.run_dir)
+                if line is None:
+                    raise Busy("the VM ended meanwhile", hint="do it once more")
                 with line:
                     line.ask("rebase", digest=new.digest, shown=asked.source.shown,
                              sha256=asked.source.sha256)  # fmt: skip

@@ -7,12 +7,18 @@ from typing import Any
 import click
 
 from launcher.cli.words import as_json, explained
-from launcher.disk.snapshot.name import before_restore, problems
+from launcher.disk.snapshot.name import before_restore, is_of_export, problems
 
 
 def accepted(_: click.Context, __: click.Parameter, value: str) -> str:
     if found := problems(value):
         raise click.BadParameter(f"{value!r}: {'; '.join(found)}")
+    return value
+
+
+def restorable(_: click.Context, __: click.Parameter, value: str) -> str:
+    if is_of_export(value):
+        raise click.BadParameter(f"{value!r} is an export's, and goes with the end of that")
     return value
 
 
@@ -97,7 +103,7 @@ def delete(name: str) -> None:
 
 
 @snapshot.command()
-@click.argument("name")
+@click.argument("name", callback=restorable)
 @click.option("--restart", is_flag=True, help="Shut down a VM that runs, and restore then.")
 @click.option("--discard", is_flag=True, help="Keep nothing of the present state.")
 def restore(name: str, restart: bool, discard: bool) -> None:

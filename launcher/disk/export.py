@@ -12,29 +12,21 @@ import json
 import os
 import select
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from launcher.disk import target as targets
 from launcher.disk.place import Place, sync, sync_names
+from launcher.disk.snapshot import listing
 from launcher.disk.whole import Whole
 from launcher.host import access, process, storage
 from launcher.host.account import Account
-from launcher.host.errors import (
-    AlreadyThere,
-    Busy,
-    CommandFailed,
-    ImageRefused,
-    InputMissing,
-    LauncherError,
-    StorageError,
-)
+from launcher.host.errors import CommandFailed, ImageRefused, StorageError
 from launcher.host.process import Child, spawn
-from launcher.host.storage import LOCK_WORDS
 from launcher.image import progress, temporary
 from launcher.image.format import qcow2, qemu_img
 from launcher.image.progress import size as shown_size
-from launcher.image.space import FULL, available
+from launcher.image.space import available
 
 # Seconds between two looks at how far it is.
 LOOK_EVERY = 0.5
@@ -43,13 +35,14 @@ ALLOCATION_UNIT = 512  # of st_blocks
 
 
 class Export(NamedTuple):
-    """`snapshot`: what is read; empty for the disk as it is, which is then not in use. `in_use`:
-    whether QEMU has the disk open. `direct`: read it past the page cache, as QEMU writes it.
-    `compress`: pack each cluster by zlib."""
+    """`snapshot`: what is read; empty for the disk as it is, which is then not in use. `size`:
+    bytes of the disk as the guest saw it then. `in_use`: whether QEMU has the disk open. `direct`:
+    read it past the page cache, as QEMU writes it. `compress`: pack each cluster by zlib."""
 
     place: Place
     target: Path
     snapshot: str
+    size: int
     in_use: bool
     direct: bool
     compress: bool
@@ -78,30 +71,26 @@ def measure_argv(export: Export) -> list[str]:
     ]  # fmt: skip
 
 
-def check_target(target: Path) -> None:
-    """Refuse a target that could not be written, before anything is begun.
-
-    :raise AlreadyThere: when something has that name.
-    :raise InputMissing: when there is no such folder.
-    """
-    if not target.is_absolute() or not target.name:
-        raise InputMissing(
-            f"{str(target)!r} is no full path of a file", hint="such as /volumes/backup/web.qcow2"
-        )
-    if os.path.lexists(target):
-        raise AlreadyThere(f"{target} is there already; nothing is overwritten")
-    if not target.parent.is_dir():
-        raise InputMissing(
-            f"the folder {target.parent} is not there", hint="mount a volume there, or make it"
-        )
-
-
 def plan(
     whole: Whole, place: Place, target: Path, *, snapshot: str, in_use: bool, compress: bool
 ) -> Export:
-    """How to export; looks at how the disk and its base can be opened."""
+    """How to export; looks at how the disk and its base can be opened.
+
+    :raise InputMissing: when there is no such snapshot.
+    :raise ImageRefused: when the disk is smaller by now than it was then.
+    """
+    now = whole.disk.virtual_size
+    # A file of version 2 does not say how large the disk was.
+    size = (listing.find(place, snapshot).disk_size or now) if snapshot else now
+    if size > now:
+        # qemu-img reads a snapshot no further than the disk goes now, and says nothing.
+        raise ImageRefused(
+            f"the snapshot {snapshot} is of a disk of {size} bytes, and {place.disk} has "
+            f"{now} by now: its end would be missing",
+            hint=f"let the disk grow first: start the VM once with VM_DISK_SIZE={size}",
+        )
     direct = all(storage.supports_direct(each) for each in (place.disk, whole.base.path))
-    return Export(place, target, snapshot, in_use, direct, compress)
+    return Export(place, target, snapshot, size, in_use, direct, compress)
 
 
 def run(export: Export, whole: Whole, account: Account | None) -> int:
@@ -109,10 +98,12 @@ def run(export: Export, whole: Whole, account: Account | None) -> int:
 
     :raise Busy: when another process writes to the disk.
     :raise StorageError: when there is too little space, or reading or writing fails.
-    :raise RightMissing: when QEMU's user cannot get at the target's folder.
+    :raise RightMissing: when we may not write to the target's folder, or QEMU's user cannot get at
+        it.
+    :raise ImageRefused: when what was written is not sound.
     """
     target = export.target
-    check_target(target)
+    targets.check(target)
     access.grant(export.place.disk, account, access.READ)
     access.grant(whole.base.path, account, access.READ)
     needed = _measured(export, account)
@@ -126,14 +117,15 @@ def run(export: Export, whole: Whole, account: Account | None) -> int:
         with temporary.file(target.parent, target.name) as part:
             access.grant(part, account, access.READ_WRITE)
             _convert(export, part, None if export.compress else needed, account)
-            _prove(part, target, account)
+            _cut(export, part, account)
+            _prove(export, part, account)
             part.chmod(0o644)
             sync(part)
-            _name(part, target)
+            targets.name(part, target)
             sync_names(target.parent)
             return target.stat().st_size
     except OSError as err:
-        raise _failure(err.strerror or str(err), target, err.errno in FULL) from err
+        raise targets.failure(err.strerror or str(err), target, err.errno or 0) from err
 
 
 def _source(export: Export) -> list[str]:
@@ -149,7 +141,7 @@ def _measured(export: Export, account: Account | None) -> int:
     try:
         said = process.run(measure_argv(export), timeout=MEASURING, account=account)
     except CommandFailed as err:
-        raise _failure(err.stderr, export.target) from err
+        raise targets.failure(err.stderr, export.target) from err
     return int(json.loads(said.stdout)["required"])
 
 
@@ -166,7 +158,7 @@ def _convert(export: Export, part: Path, total: int | None, account: Account | N
         status = _wait(child, look)
         said = os.read(child.stderr, 1 << 16) if status and child.stderr else b""
     if status:
-        raise _failure(said.decode(errors="replace").strip(), export.target)
+        raise targets.failure(said.decode(errors="replace").strip(), export.target)
 
 
 def _wait(child: Child, look: Callable[[], None]) -> int:
@@ -178,38 +170,29 @@ def _wait(child: Child, look: Callable[[], None]) -> int:
             return status
 
 
-def _prove(part: Path, target: Path, account: Account | None) -> None:
-    qemu_img.check(part, f"the export {target}", account)
-    if qcow2.read(part).backing_file is not None:
-        raise ImageRefused(f"the export {target} does not stand alone")
-
-
-def _name(part: Path, target: Path) -> None:
-    """Give the file at `part` its name, unless something has it by now.
-
-    :raise AlreadyThere:
-    """
+def _cut(export: Export, part: Path, account: Account | None) -> None:
+    """Make it end where the disk ended then; qemu-img makes each export as large as the disk is."""
+    if qcow2.read(part).virtual_size <= export.size:
+        return
+    argv = ["qemu-img", "resize", "-q", "-f", "qcow2", "--shrink", str(part), str(export.size)]
     try:
-        os.link(part, target)
-    except FileExistsError as err:
-        raise AlreadyThere(f"{target} is there by now; nothing is overwritten") from err
-    except OSError:
-        # No hard links (SMB, FUSE).
-        check_target(target)
-        part.rename(target)
+        process.run(argv, account=account)
+    except CommandFailed as err:
+        raise targets.failure(err.stderr, export.target) from err
 
 
-def _failure(words: str, target: Path, is_full: bool = False) -> LauncherError:
-    if LOCK_WORDS in words:
-        return Busy(
-            f"exporting to {target}: another process writes to the disk: {words}",
-            hint="a VM that runs in another pod is exported from there",
+def _prove(export: Export, part: Path, account: Account | None) -> None:
+    try:
+        qemu_img.check(part, f"the export {export.target}", account)
+    except ImageRefused as err:
+        raise ImageRefused(
+            err.message, hint=f"it was removed; {export.target.parent} or the memory may be faulty"
+        ) from err
+    header = qcow2.read(part)
+    if header.backing_file is not None:
+        raise ImageRefused(f"the export {export.target} does not stand alone")
+    if header.virtual_size != export.size:
+        raise ImageRefused(
+            f"the export {export.target} came out as a disk of {header.virtual_size} bytes "
+            f"instead of {export.size}"
         )
-    if is_full or "No space left" in words:
-        free = 0
-        with suppress(OSError):
-            free = available(target.parent) or 0
-        return StorageError(
-            f"exporting to {target}: its volume is full; {shown_size(free)} are free by now"
-        )
-    return StorageError(f"exporting to {target}: {words or 'qemu-img said nothing'}")

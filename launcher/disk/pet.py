@@ -42,7 +42,7 @@ def find(place: Place) -> Found:
     :raise ImageRefused: when the disk is no qcow2 image.
     """
     record = records.load(place)
-    disk = _header(place.disk)
+    disk = header(place.disk)
     if record and disk and not record.former:
         return Found(record, disk)
     if not record and not disk and not place.folder.is_dir():
@@ -51,7 +51,7 @@ def find(place: Place) -> Found:
             hint="mount the pet's volume there; the VM's disk is kept on it",
         )
     leftover = os.path.lexists(place.new_disk)
-    new_disk = _header(place.new_disk) if record and leftover else None
+    new_disk = header(place.new_disk) if record and leftover else None
     return Found(record, disk, new_disk, leftover)
 
 
@@ -178,7 +178,8 @@ def _changed(place: Place) -> Busy:
     )
 
 
-def _header(path: Path) -> Header | None:
+def header(path: Path) -> Header | None:
+    """That of the disk at `path`, None if it is not there; errors as for `find`."""
     try:
         return qcow2.read(path)
     except FileNotFoundError:

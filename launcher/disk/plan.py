@@ -15,7 +15,7 @@ the record names, A the former one, which it names too::
 
     record   disk   disk under way
       A       A          –          as it was; a copy is moved, compared, and made to last
-      A       A          B          use it; what is under way is made anew by the next attempt
+      A       A          B          use it; what is under way is removed
       B       A          B          the record has decided: finish it, the old disk is kept
       B       –          B          finish it
       B       B          –          use it; the old disk is kept until that is confirmed

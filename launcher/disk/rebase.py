@@ -1,8 +1,8 @@
-"""Move a pet to another base with its content as it is, and back.
+"""Move a pet to another base with its content as it is.
 
 A copy of the disk is moved and compared with the disk; only then does the record name the new base,
 and the two disks take each other's place (`launcher.disk.plan` has the states in between). The old
-one is kept until that is confirmed.
+one is kept (`launcher.disk.former`).
 """
 
 import os
@@ -12,8 +12,9 @@ from launcher.disk import record as records
 from launcher.disk.alone import alone, unwritten
 from launcher.disk.belonging import check_disk
 from launcher.disk.copy import copy
+from launcher.disk.former import settled
 from launcher.disk.place import Place, explained, sync, sync_names
-from launcher.disk.plan import Found, is_half_moved
+from launcher.disk.plan import Found
 from launcher.disk.record import Former, PetRecord
 from launcher.host import access, process
 from launcher.host.account import Account
@@ -77,7 +78,7 @@ def move(place: Place, old: Base, new: Base, source: Address, account: Account |
     :raise LauncherError: as `check` does.
     """
     with alone(place):
-        found = _settled(place)
+        found = settled(place)
         if found.record and found.record.base_digest == new.digest:
             return False
         record, size = check(found, place)
@@ -89,74 +90,6 @@ def move(place: Place, old: Base, new: Base, source: Address, account: Account |
             records.save(place, record.moved(Former(new.digest, new.path, new.size, source)))
             pet.finish(place)
     return True
-
-
-def undo(place: Place, former: Base | None) -> PetRecord:
-    """Go back to the disk as it was before the last move, and keep the present one in its place:
-    done twice, everything is as before.
-
-    :param former: the base that it stands on, if that is still there.
-    :raise InputMissing: when there is nothing to go back to.
-    :raise Busy: when the pet is in use.
-    """
-    with alone(place):
-        found = _settled(place)
-        record = found.record
-        if not record or not record.former:
-            raise _nothing_kept(place)
-        if former is None or former.digest != record.former.base_digest:
-            raise InputMissing(
-                f"the former base of the pet {place.name} is gone: {record.former.base_path}",
-                hint=f"put that file back, with its .json; it came from "
-                f"{record.former.source.shown}",
-            )
-        with unwritten(place), explained(f"going back to {place.former}", place.folder):
-            # Where an attempt was cut off it has the other name already.
-            if place.former.exists():
-                place.former.rename(place.new_disk)
-                sync_names(place.folder)
-            elif not place.new_disk.exists():
-                raise _nothing_kept(place)
-            back = record.moved(record.former)
-            records.save(place, back)
-            pet.finish(place)
-    return back
-
-
-def confirm(place: Place) -> None:
-    """Drop the disk as it was before the last move. The VM may run.
-
-    :raise InputMissing: when none is kept.
-    """
-    with alone(place):
-        found = pet.find(place)
-        record = found.record
-        if is_half_moved(found) or not record:
-            raise InputMissing(f"the pet {place.disk} is not whole", hint="start the VM once")
-        if not record.former and not place.former.exists():
-            raise _nothing_kept(place)
-        with explained(f"removing {place.former}", place.folder):
-            place.former.unlink(missing_ok=True)
-            if record.former:
-                # So it is called where going back was cut off.
-                place.new_disk.unlink(missing_ok=True)
-            sync_names(place.folder)
-        records.save(place, record._replace(former=None))
-
-
-def settle(place: Place) -> None:
-    """Finish a move that was cut off after it was decided."""
-    with alone(place):
-        _settled(place)
-
-
-def _settled(place: Place) -> Found:
-    """What is there, once such a move has been finished."""
-    found = pet.find(place)
-    if is_half_moved(found) or (found.record and found.new_disk and not found.disk):
-        pet.finish(place)
-        found = pet.find(place)
-    return found
 
 
 def _copy_moved(place: Place, size: int, old: Base, new: Base, account: Account | None) -> None:
@@ -179,10 +112,3 @@ def _copy_moved(place: Place, size: int, old: Base, new: Base, account: Account 
         sync(place.rebasing)
         place.rebasing.rename(place.new_disk)
         sync_names(place.folder)
-
-
-def _nothing_kept(place: Place) -> InputMissing:
-    return InputMissing(
-        f"no disk of before a rebase is kept: {place.former} is not there",
-        hint="it is kept from a rebase to the next berth rebase --confirm",
-    )

@@ -2,12 +2,12 @@
 
 import logging
 
-from launcher.disk import rebase, request, whole
+from launcher.disk import former, holder, rebase, request, whole
 from launcher.disk.place import Place
 from launcher.disk.request import Rebase, Request, Restore
 from launcher.disk.snapshot import offline
 from launcher.host.account import Account
-from launcher.host.errors import InputMissing, LauncherError, by_code
+from launcher.host.errors import Busy, InputMissing, LauncherError, by_code
 from launcher.image.store import bases
 from launcher.life import needed
 from launcher.settings.table import Settings
@@ -16,16 +16,19 @@ logger = logging.getLogger("startvm")
 
 
 def carry_out(settings: Settings, asked: Request, account: Account | None) -> None:
-    """Do what is asked for, to its end, and forget it.
+    """Do what is asked for, to its end, and forget it. While another pod has the disk it stays
+    asked for.
 
     A restore that fails is still to be done: a VM that its owner wanted set back does not run as it
     was. Moving a disk to another base changes nothing that a guest sees, so one that fails is given
     up, and the VM runs on as before.
 
+    :raise Busy: when the pet is in use.
     :raise LauncherError: when a restore fails.
     """
     place = Place(settings.pet_dir, settings.vm_name)
-    rebase.settle(place)
+    holder.refuse_second(place)
+    former.settle(place)
     match asked:
         case Restore():
             _restore(settings, place, asked, account)
@@ -33,6 +36,8 @@ def carry_out(settings: Settings, asked: Request, account: Account | None) -> No
         case Rebase():
             try:
                 move(settings, place, asked, account)
+            except Busy:
+                raise
             except LauncherError as err:
                 logger.error("the disk stays on its base: %s", err)
     request.forget(place)

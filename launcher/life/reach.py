@@ -10,6 +10,18 @@ from launcher.life.state import Phase, read
 PATIENCE = 300.0
 
 
+def runs(run_dir: Path) -> bool:
+    """Whether a VM runs here, for who will ask startvm later or not at all.
+
+    :raise Busy: while it starts or stops.
+    """
+    found = line(run_dir)
+    if found is None:
+        return False
+    found.__exit__()
+    return True
+
+
 def line(run_dir: Path) -> Line | None:
     """A connection to the startvm whose VM runs here; None where the VM is off.
 

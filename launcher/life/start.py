@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.access import console, vnc
-from launcher.disk import holder, pet
+from launcher.disk import holder, leftover, pet
 from launcher.disk.holder import Holder
 from launcher.disk.request import Request
 from launcher.host import access, storage, unix
@@ -66,6 +66,7 @@ def start(settings: Settings, arguments: tuple[str, ...]) -> int:
     with unix.listening(control.path(settings.run_dir)) as door:
         if facts.asked:
             facts = carried_out(facts, facts.asked)
+        leftover.remove(facts.pet.place)
         with ExitStack() as stack:
             result = run(facts, door, stack)
         report(result)

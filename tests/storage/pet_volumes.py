@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.disk import rebase, whole
+from launcher.disk import former, whole
+from launcher.disk import record as records
 from launcher.disk.pet import Pet
 from launcher.disk.place import Place
 from launcher.disk.request import Rebase
@@ -83,13 +84,13 @@ class Volumes:
             pending.move(settings, self.place, asked, None)
 
     def undo(self) -> None:
-        record = whole.look(self.place, self.settings().shared_dir).record
-        former = record.former
-        base = bases.load(self.settings().shared_dir, former.base_digest) if former else None
-        rebase.undo(self.place, base)
+        record = records.load(self.place)
+        kept = record.former if record else None
+        base = bases.load(self.settings().shared_dir, kept.base_digest) if kept else None
+        former.undo(self.place, base)
 
     def confirm(self) -> None:
-        rebase.confirm(self.place)
+        former.confirm(self.place)
         needed.let_go(self.settings())
 
     def again(self, folder: Path) -> "Volumes":

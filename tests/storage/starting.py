@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from launcher.disk import pet, request
+from launcher.disk import leftover, pet, request
 from launcher.disk.pet import Pet
 from launcher.disk.place import Place
 from launcher.disk.plan import plan
@@ -37,6 +37,7 @@ def start(settings: Settings) -> Pet:
     asked = request.load(place)
     if asked:
         pending.carry_out(settings, asked, None)
+    leftover.remove(place)
     found = pet.find(place)
     if found.record:
         base = bases.load(shared, found.record.base_digest)

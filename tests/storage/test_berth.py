@@ -80,6 +80,7 @@ def test_snapshots_from_the_first_to_the_last(made: Volumes) -> None:
         (["snapshot", "create", "early"], 73, "already"),
         (["snapshot", "delete", "late"], 66, "these are there: early"),
         (["snapshot", "restore", "late"], 66, "no snapshot 'late'"),
+        (["snapshot", "restore", ".export-x"], 2, "goes with the end"),
         (["pet", "export", "/tmp"], 73, "nothing is overwritten"),
         (["pet", "export", "/tmp/x", "--snapshot", "late"], 66, "no snapshot 'late'"),
         (["rebase", "--undo"], 66, "no disk of before a rebase is kept"),
@@ -114,6 +115,16 @@ def test_startvm_that_is_there(made: Volumes, phase: Phase, code: int) -> None:
         assert berth(made, "snapshot", "create", "early").exit_code == code
 
 
+@pytest.mark.parametrize("phase", [Phase.STARTING, Phase.STOPPING])
+def test_kept_disk_is_not_dropped_while_the_vm_starts_or_stops(made: Volumes, phase: Phase) -> None:
+    made.image("two", at1M=6)
+    done(made, "rebase", image="two")
+    state.write(made.folder / "run", phase)
+    with listening(control.path(made.folder / "run")):
+        assert berth(made, "rebase", "--confirm").exit_code == 75
+    assert made.place.former.exists()
+
+
 def test_what_was_cut_off_is_finished_first(made: Volumes) -> None:
     done(made, "snapshot", "create", "early")
     write(made.disk, 3, "8M")
@@ -124,10 +135,25 @@ def test_what_was_cut_off_is_finished_first(made: Volumes) -> None:
     assert names == ["early", "before-restore-x", "late"]
 
 
+def test_what_a_killed_rebase_left_goes(made: Volumes) -> None:
+    left = [made.place.rebasing, made.place.new_disk]
+    for each in left:
+        each.write_bytes(made.disk.read_bytes())
+    done(made, "snapshot", "create", "early")
+    assert [each for each in left if each.exists()] == []
+
+
 def test_export(made: Volumes, tmp_path: Path) -> None:
     target = tmp_path / "out.qcow2"
     assert done(made, "pet", "export", str(target)).startswith(f"{target}: ")
     assert content(target) == content(made.disk)
+
+
+def test_export_tells_the_size_of_the_snapshot_s_disk(made: Volumes, tmp_path: Path) -> None:
+    done(made, "snapshot", "create", "early")
+    made.start(VM_DISK_SIZE="300M")
+    said = done(made, "pet", "export", str(tmp_path / "out.qcow2"), "--snapshot", "early")
+    assert said.endswith(", a disk of 100 MiB\n")
 
 
 def test_rebase_there_and_back(made: Volumes) -> None:
@@ -143,6 +169,15 @@ def test_rebase_there_and_back(made: Volumes) -> None:
     assert content(made.disk) == before
     done(made, "rebase", "--confirm")
     assert made.names() == ["web-3.json", "web-3.qcow2"]
+
+
+def test_rebase_is_undone_where_the_new_base_is_gone(made: Volumes) -> None:
+    made.image("two", at1M=6)
+    before = content(made.disk)
+    done(made, "rebase", image="two")
+    made.base("two").path.unlink()
+    assert "again" in done(made, "rebase", "--undo", image="two")
+    assert content(made.disk) == before
 
 
 @pytest.fixture

@@ -7,8 +7,17 @@ from pathlib import Path
 import pytest
 
 from launcher.disk import export, whole
+from launcher.disk import target as targets
 from launcher.disk.snapshot import offline
-from launcher.host.errors import AlreadyThere, Busy, InputMissing, StorageError
+from launcher.host import access
+from launcher.host.errors import (
+    AlreadyThere,
+    Busy,
+    ImageRefused,
+    InputMissing,
+    RightMissing,
+    StorageError,
+)
 from tests.storage.pet_volumes import MIB, Volumes, volumes
 from tests.storage.qcow2 import check, content, holds, info, run, write
 
@@ -54,6 +63,52 @@ def test_export_of_a_snapshot(made: Volumes, tmp_path: Path) -> None:
     assert "snapshots" not in info(tmp_path / "early.qcow2")
     exported(made, tmp_path / "late.qcow2")
     assert holds(tmp_path / "late.qcow2", 3, "8M")
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_snapshot_of_a_disk_that_has_grown_has_its_size_of_then(
+    made: Volumes, tmp_path: Path, compress: bool
+) -> None:
+    write(made.disk, 8, "99M")
+    offline.create(made.place, "early", "", None)
+    before = content(made.disk)
+    made.start(VM_DISK_SIZE="300M")
+    write(made.disk, 3, "98M", "4M")
+    exported(made, tmp_path / "early.qcow2", "early", compress=compress)
+    assert info(tmp_path / "early.qcow2")["virtual-size"] == 100 * MIB
+    assert content(tmp_path / "early.qcow2") == before
+    check(tmp_path / "early.qcow2")
+
+
+def test_snapshot_of_a_disk_that_was_larger_is_not_cut_short(made: Volumes, tmp_path: Path) -> None:
+    offline.create(made.place, "small", "", None)
+    made.start(VM_DISK_SIZE="200M")
+    write(made.disk, 3, "150M")
+    offline.create(made.place, "large", "", None)
+    before = content(made.disk)
+    offline.restore(made.place, "small", "", None)
+    with pytest.raises(ImageRefused, match=r"209715200 bytes.* has 104857600 by now") as caught:
+        exported(made, tmp_path / "large.qcow2", "large")
+    assert "VM_DISK_SIZE=209715200" in caught.value.hint
+    assert not list(tmp_path.glob("large*"))
+    made.start(VM_DISK_SIZE="209715200")
+    exported(made, tmp_path / "large.qcow2", "large")
+    assert content(tmp_path / "large.qcow2") == before
+
+
+def test_export_of_another_size_is_not_named(
+    made: Volumes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "convert_argv", short)
+    with pytest.raises(
+        ImageRefused, match=r"came out as a disk of 1048576 bytes instead of 104857600"
+    ):
+        exported(made, tmp_path / "out.qcow2")
+    assert not list(tmp_path.glob("out*"))
+
+
+def short(_: export.Export, part: Path) -> list[str]:
+    return ["qemu-img", "create", "-q", "-f", "qcow2", str(part), "1M"]
 
 
 def test_compressed_export_is_smaller(made: Volumes, tmp_path: Path) -> None:
@@ -112,6 +167,35 @@ def small(tmp_path: Path) -> Iterator[Path]:
         yield folder
     finally:
         run("umount", folder)
+
+
+def test_folder_that_may_not_be_written_to(
+    made: Volumes, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("mount", "-o", "remount,ro", small)
+    words = rf"{small} may not be written to: it belongs to 0:0"
+    with pytest.raises(RightMissing, match=words):
+        targets.check(small / "out.qcow2")
+    # A server may refuse what looked allowed.
+    monkeypatch.setattr(access, "may", lambda *_: True)
+    with pytest.raises(RightMissing, match=words) as caught:
+        exported(made, small / "out.qcow2")
+    assert "read-write" in caught.value.hint
+
+
+def test_export_that_is_damaged_is_not_named(
+    made: Volumes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = made.image("broken", "100M", at1M=1)
+    with broken.open("r+b") as file:
+        # The first block of counts.
+        file.seek(2 << 16)
+        file.write(bytes(1 << 16))
+    monkeypatch.setattr(export, "convert_argv", lambda _, part: ["cp", str(broken), str(part)])
+    with pytest.raises(ImageRefused, match=r"the export .* is damaged") as caught:
+        exported(made, tmp_path / "out.qcow2")
+    assert "may be faulty" in caught.value.hint
+    assert not list(tmp_path.glob("out*"))
 
 
 def test_target_without_space_is_told_before(made: Volumes, small: Path) -> None:

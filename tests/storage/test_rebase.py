@@ -1,13 +1,17 @@
 """A pet moved to another base, back again, and killed meanwhile."""
 
 import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from launcher.disk import pet, rebase, request
+from launcher.disk import holder, pet, rebase, request
 from launcher.disk import record as records
 from launcher.disk.alone import unwritten
+from launcher.disk.request import Restore
 from launcher.disk.snapshot import offline
 from launcher.host.errors import AlreadyThere, Busy, ImageRefused, InputMissing, StorageError
 from tests.storage.pet_volumes import Volumes, die_at, volumes
@@ -134,17 +138,45 @@ def test_disk_in_use_is_not_moved(made: Volumes) -> None:
             write(made.disk, 1, "1M")
         assert holds(made.disk, 9, "8M")
     write(made.disk, 2, "1M")
-    import subprocess
-
-    argv = ["qemu-io", "-f", "qcow2", str(made.disk)]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
-        assert holder.stdin
-        assert holder.stdout
-        assert holder.stdout.read(len("qemu-io>")) == b"qemu-io>"
-        with pytest.raises(Busy, match="is in use by another process"):
-            made.move("two")
-        holder.stdin.close()
+    with in_use(made), pytest.raises(Busy, match="is in use by another process"):
+        made.move("two")
     assert made.names() == ["web-3.json", "web-3.qcow2"]
+
+
+@contextmanager
+def in_use(made: Volumes) -> Iterator[None]:
+    """By who has the disk open for writing, as QEMU does in another pod."""
+    argv = ["qemu-io", "-f", "qcow2", str(made.disk)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdin
+        assert other.stdout
+        assert other.stdout.read(len("qemu-io>")) == b"qemu-io>"
+        yield
+        other.stdin.close()
+
+
+def test_request_outlasts_a_pod_that_comes_too_early(made: Volumes) -> None:
+    asked = made.to("two")
+    offline.create(made.place, "early", "", None)
+    for each in (Restore("early", ""), asked):
+        request.save(made.place, each)
+        with in_use(made), pytest.raises(Busy, match=r"^the pet web-3 is in use"):
+            made.start("two")
+        assert request.load(made.place) == each
+    offline.delete(made.place, "early", None)
+    made.start("two")
+    assert stands_on(made) == made.base("two").path.name
+
+
+def test_request_outlasts_who_takes_the_disk_a_moment_later(
+    made: Volumes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = made.to("two")
+    request.save(made.place, asked)
+    monkeypatch.setattr(holder, "refuse_second", lambda _: None)
+    with in_use(made), pytest.raises(Busy, match=r"^the pet web-3 is in use"):
+        made.start("two")
+    assert request.load(made.place) == asked
 
 
 def test_request_moves_it_at_the_next_start(made: Volumes) -> None:
@@ -183,6 +215,9 @@ def test_killed_at_any_step_it_is_the_same_disk_on_one_base_or_the_other(
         copy.start()
         assert content(copy.disk) == before, step
         check(copy.disk)
+        if action == "move":
+            left = {copy.place.rebasing, copy.place.new_disk} & set(copy.place.folder.iterdir())
+            assert not left, step
         finish(copy, action)
         assert content(copy.disk) == before, step
         expected = made.base("one" if action == "undo" else "two").path.name

@@ -6,12 +6,19 @@ it is a word on command lines and in file names of those who script it.
 
 import re
 import time
+from collections.abc import Callable
 
 LONGEST = 63
 
 # What we name ourselves begins so; users' own do not.
 OWN = "."
 BEFORE_RESTORE = "before-restore-"
+
+
+def _drawn() -> str:
+    import secrets
+
+    return secrets.token_hex(4)
 
 
 def problems(name: str) -> list[str]:
@@ -46,9 +53,12 @@ def before_restore(now: float) -> str:
     return BEFORE_RESTORE + _stamp(now)
 
 
-def of_export(now: float) -> str:
-    """The snapshot that a running pet is exported from, which goes with the end of the export."""
-    return f"{OWN}export-{_stamp(now)}"
+def of_export(now: float, draw: Callable[[], str] = _drawn) -> str:
+    """The snapshot that a running pet is exported from, which goes with the end of the export.
+
+    :param draw: makes what tells it from those of other exports within the same second.
+    """
+    return f"{OWN}export-{_stamp(now)}-{draw()}"
 
 
 def is_of_export(name: str) -> bool:

@@ -35,6 +35,9 @@ def test_bad_names(bad: str, words: list[str]) -> None:
 def test_names_of_our_own() -> None:
     assert name.before_restore(0) == "before-restore-19700101T000000Z"
     assert not name.problems(name.before_restore(0))
+    assert name.of_export(0, lambda: "ab12") == ".export-19700101T000000Z-ab12"
+    # Two within a second.
+    assert name.of_export(0) != name.of_export(0)
     assert name.is_of_export(name.of_export(0))
     # No user's snapshot is taken for one that an export left.
     assert name.problems(name.of_export(0))
