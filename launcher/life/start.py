@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.disk import holder, pet
+from launcher.disk import holder, pet, stale
 from launcher.disk.holder import Holder
 from launcher.disk.request import Request
 from launcher.host import access, unix
@@ -113,6 +113,7 @@ def run(facts: Facts, door: socket.socket, stack: ExitStack) -> Outcome:
 
     def prepare() -> "list[Service]":
         # QEMU has its disks open by now, and locked.
+        stale.refuse(place, made)
         stack.enter_context(holder.held(place, ourselves(facts)))
         need.renew(base)
         if seed:
