@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from launcher.disk import pet, rebase, request
@@ -15,7 +15,6 @@ from launcher.disk.snapshot.notes import How
 from launcher.host.errors import Busy, LauncherError, StorageError
 from launcher.image.store.record import Address
 from launcher.life.control import Arguments, Command, Held
-from launcher.life.freeze import at_rest
 from launcher.life.monitor import Monitor
 from launcher.life.state import Phase, State
 from launcher.machine.drives import PET_NODE
@@ -31,21 +30,19 @@ DELETE = "blockdev-snapshot-delete-internal-sync"
 
 
 class Changes:
-    """`agent_is_free`: held while the guest's agent is spoken to. `state` tells the phase as it is
-    known here; `stop` has the guest shut down, as an order from outside has."""
+    """`at_rest`: as `Freezer` has it. `state` tells the phase as it is known here; `stop` has the
+    guest shut down, as an order from outside has."""
 
     def __init__(
         self,
         monitor: Monitor,
-        agent_socket: Path,
-        agent_is_free: asyncio.Lock,
+        at_rest: Callable[[], AbstractAsyncContextManager[str]],
         place: Place,
         state: Callable[[], State],
         stop: Callable[[], None],
     ) -> None:
         self._monitor = monitor
-        self._agent_socket = agent_socket
-        self._agent_is_free = agent_is_free
+        self._at_rest = at_rest
         self._place = place
         self._state = state
         self._stop = stop
@@ -147,7 +144,7 @@ class Changes:
     async def _create(self, wanted: str, description: str) -> dict[str, Any]:
         self._check_phase()
         listing.refuse_twice(self._place, wanted)
-        async with self._agent_is_free, at_rest(self._agent_socket) as unfrozen:
+        async with self._at_rest() as unfrozen:
             taking = asyncio.ensure_future(self._execute(CREATE, wanted))
             await asyncio.wait({taking}, timeout=FROZEN)
             if not taking.done():

@@ -68,11 +68,11 @@ def test_guest_at_rest_is_told_so_unless_it_took_too_long(
     thawed_before_its_end: list[bool] = []
 
     @asynccontextmanager
-    async def frozen(_: Path) -> Any:
+    async def frozen() -> Any:
         yield ""
         thawed_before_its_end.append(not running.names())
 
-    monkeypatch.setattr(changes, "at_rest", frozen)
+    running.at_rest = frozen
     assert create(running)["how"] == "agent-frozen"
     running.do(lambda ours: ours.delete({"name": "early"}))
     monkeypatch.setattr(changes, "FROZEN", 0.05)
