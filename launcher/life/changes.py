@@ -48,6 +48,7 @@ class Changes:
         self._stop = stop
         self._one_at_a_time = asyncio.Lock()
         self._held: set[str] = set()
+        self._asked = False
 
     def commands(self) -> Mapping[str, Command]:
         return {
@@ -169,10 +170,14 @@ class Changes:
     def _ask(self, wanted: Request) -> None:
         """Write it down and stop at once: whatever kills us from here on ends QEMU too."""
         request.save(self._place, wanted)
+        self._asked = True
         logger.info("told to %s, which the next start does first", wanted)
         self._stop()
 
     def _check_phase(self) -> None:
+        # What waited its turn behind a restore comes before the phase is another one.
+        if self._asked:
+            raise Busy("the VM is shutting down", hint="wait until it runs, or is off")
         phase = self._state().phase
         if phase not in (Phase.RUNNING, Phase.PAUSED):
             raise Busy(f"the VM is {phase}", hint="wait until it runs, or is off")

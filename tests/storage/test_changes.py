@@ -1,7 +1,7 @@
 """What the control socket's commands do to the disk of a VM that runs."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -104,6 +104,25 @@ def test_restore_is_written_down_before_the_vm_is_stopped(running: Running) -> N
     kept = running.do(lambda ours: ours.restore({"name": "early"}))["kept"]
     assert kept.startswith("before-restore-")
     assert running.stops == [Restore("early", kept)]
+
+
+@pytest.mark.parametrize(
+    "late", [Changes.delete, Changes.restore, Changes.create, Changes.hold, Changes.rebase]
+)
+def test_what_waits_behind_a_restore_is_not_done(
+    running: Running, late: Callable[[Changes, Mapping[str, Any]], Awaitable[object]]
+) -> None:
+    create(running)
+
+    async def both(ours: Changes) -> list[object]:
+        work = ours.restore({"name": "early"}), late(ours, {"name": "early"})
+        return [*await asyncio.gather(*work, return_exceptions=True)]
+
+    first, second = running.do(both)
+    assert isinstance(first, dict)
+    assert isinstance(second, Busy)
+    assert second.message == "the VM is shutting down"
+    assert (running.names(), running.stops) == (["early"], [Restore("early", first["kept"])])
 
 
 def test_restore_that_discards(running: Running) -> None:
