@@ -93,6 +93,20 @@ def test_damaged_notes_are_no_obstacle(taken: Volumes) -> None:
     assert listed(taken) == {"early": How.UNKNOWN}
 
 
+def test_notes_that_cannot_be_written_are_no_obstacle(
+    taken: Volumes, caplog: pytest.LogCaptureFixture
+) -> None:
+    # As on a full volume, whose disk may still have room inside.
+    taken.place.notes.with_name(f"{taken.place.notes.name}.new").mkdir()
+    told = offline.create(taken.place, "late", "", None)
+    assert (told.name, told.how) == ("late", How.OFFLINE)
+    assert "writing the notes on snapshots" in caplog.text
+    offline.restore(taken.place, "early", KEEP, None)
+    assert holds(taken.disk, 9, "8M")
+    offline.delete(taken.place, "late", None)
+    assert listed(taken) == {"early": How.OFFLINE, KEEP: How.UNKNOWN}
+
+
 def test_restore_keeps_the_state_before(taken: Volumes) -> None:
     offline.restore(taken.place, "early", KEEP, None)
     assert holds(taken.disk, 9, "8M")
