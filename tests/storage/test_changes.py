@@ -1,19 +1,22 @@
 """What the control socket's commands do to the disk of a VM that runs."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
-from launcher.disk import request
+from launcher.disk import pet, request
 from launcher.disk.request import Restore
 from launcher.disk.snapshot import listing, offline
 from launcher.disk.snapshot.notes import How
 from launcher.host.errors import AlreadyThere, Busy, InputMissing, LauncherError, StorageError
 from launcher.host.unix import listening
 from launcher.life import changes, control
+from launcher.life import volumes as volumes_
 from launcher.life.changes import Changes
 from launcher.life.control import Line
 from launcher.life.state import Phase
@@ -155,6 +158,85 @@ def test_rebase_that_cannot_be_stops_nothing(running: Running) -> None:
     running.do(lambda ours: ours.delete({"name": "early"}))
     running.do(lambda ours: ours.rebase(asked))
     assert [str(each) for each in running.stops] == [f"move to the base sha256-{'00' * 32}"]
+
+
+class Hung:
+    """A volume that hangs until the test ends. `begun` is set once somebody waits for it."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.over = threading.Event()
+
+    def __call__(self, *_: object) -> None:
+        self.begun.set()
+        self.over.wait(10)
+        raise StorageError("it hung")
+
+
+@pytest.fixture
+def hung() -> Iterator[Hung]:
+    made = Hung()
+    yield made
+    made.over.set()
+
+
+@pytest.mark.parametrize(
+    "change", [Changes.create, Changes.delete, Changes.hold, Changes.restore, Changes.rebase]
+)
+def test_volume_that_hangs_is_told(
+    running: Running,
+    hung: Hung,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Changes, Mapping[str, Any]], Awaitable[object]],
+) -> None:
+    monkeypatch.setattr(volumes_, "ANSWER", 0.05)
+    monkeypatch.setattr(listing, "read", hung)
+    monkeypatch.setattr(pet, "find", hung)
+    with pytest.raises(StorageError, match=r"/pet did not answer within 0\.05 s"):
+        running.do(lambda ours: change(ours, {"name": "early"}))
+    assert running.stops == []
+
+
+def test_exports_are_tidied_up_later_where_the_volume_hangs(
+    running: Running, hung: Hung, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(volumes_, "ANSWER", 0.05)
+    monkeypatch.setattr(listing, "read", hung)
+    running.do(Changes.tidy)
+    assert "the snapshot of an export is left: the volume" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("where", "change"),
+    [
+        ((listing, "remark"), lambda ours: ours.create({"name": "late"})),
+        ((listing, "forget"), lambda ours: ours.delete({"name": "early"})),
+        ((request, "save"), lambda ours: ours.restore({"name": "early"})),
+    ],
+    ids=["create", "delete", "restore"],
+)
+def test_writing_that_hangs_keeps_nobody(
+    running: Running,
+    hung: Hung,
+    monkeypatch: pytest.MonkeyPatch,
+    where: tuple[object, str],
+    change: Callable[[Changes], Awaitable[object]],
+) -> None:
+    create(running)
+    monkeypatch.setattr(*where, hung)
+
+    async def stopped_meanwhile(ours: Changes) -> bool:
+        changing = asyncio.ensure_future(change(ours))
+        while not hung.begun.is_set():
+            await asyncio.sleep(0.01)
+        is_free = not hung.over.is_set() and not changing.done()
+        changing.cancel()
+        return is_free
+
+    begun = time.monotonic()
+    assert running.do(stopped_meanwhile)
+    assert time.monotonic() - begun < 5
+    assert running.stops == []
 
 
 def served(running: Running, client: Callable[[Line], T]) -> T:
