@@ -1,27 +1,30 @@
 """Nobody else changes the pet meanwhile: other launchers by a lock of ours, QEMU by its own."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from launcher.disk import holder, qemu_lock
 from launcher.disk.place import Place, explained
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keep other launchers off the pet's volume for the few moments in which a pet is changed.
+def alone(place: Place) -> Iterator[None]:
+    """Keep other launchers, of all nodes, off the pet for the few moments in which it is changed.
+
+    The lock is on a file beside the disk: one on the volume's folder would stay on its node, since
+    NFS takes only locks on files to its server.
 
     Where the file system has no such lock we go on without: the volume is one pod's alone by its
-    access mode, and a disk in use has QEMU's own lock on it.
+    access mode, a new pet's record has one writer, and a disk in use has QEMU's own lock on it.
     """
-    with explained(f"opening the pet's volume {folder}", folder):
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with explained(f"opening the pet's lock {place.lock}", place.folder):
+        # What may be locked for writing has to be open for it.
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        fd = os.open(place.lock, flags, 0o644)
     try:
         with suppress(OSError):
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            qemu_lock.wait_for_all(fd)
         yield
     finally:
         os.close(fd)

@@ -129,16 +129,22 @@ def _create(plan: PetPlan, base: Base, account: Account | None) -> PetRecord:
         size = plan.size or base.virtual_size
         process.run(create_argv(place, base, size), account=account)
         sync(place.new_disk)
-    records.save(place, record)
+    records.begin(place, record)
     finish(place)
     return record
 
 
 def finish(place: Place) -> None:
-    """Give the disk under way its name. One that has the name was moved to another base and is kept
-    as it was."""
+    """Give the disk under way its name. One that has the name and was moved to another base is kept
+    as it was.
+
+    :raise Busy: when one has the name that was not moved: it is somebody else's doing.
+    """
+    record = records.load(place)
     with explained(f"naming the pet's disk {place.disk}", place.folder):
-        if place.disk.exists():
+        if os.path.lexists(place.disk):
+            if not record or not record.former:
+                raise _changed(place)
             place.disk.rename(place.former)
             sync_names(place.folder)
         place.new_disk.rename(place.disk)
@@ -159,13 +165,17 @@ def _grow(plan: PetPlan, account: Account | None) -> None:
 @contextmanager
 def _alone(plan: PetPlan) -> Iterator[None]:
     place = plan.place
-    with alone(place.folder):
+    with alone(place):
         if find(place) != plan.found:
-            raise Busy(
-                f"the pet {place.disk} changed while it was looked at",
-                hint="a pet runs once; another pod seems to be starting it",
-            )
+            raise _changed(place)
         yield
+
+
+def _changed(place: Place) -> Busy:
+    return Busy(
+        f"the pet {place.disk} changed while it was looked at",
+        hint="a pet runs once; another pod seems to be starting it",
+    )
 
 
 def _header(path: Path) -> Header | None:

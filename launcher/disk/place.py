@@ -12,6 +12,8 @@ from launcher.host.errors import Busy, CommandFailed, LauncherError, RightMissin
 from launcher.host.storage import LOCK_WORDS
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+# link(2): EPERM where the file system has no links; FUSE passes on what the program behind it says.
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -37,6 +39,11 @@ class Place(NamedTuple):
     @property
     def new_record(self) -> Path:
         return self.folder / f"{self.name}.json.new"
+
+    @property
+    def lock(self) -> Path:
+        """Empty, and never removed: who removed it could leave two with a lock on one each."""
+        return self.folder / f"{self.name}.lock"
 
     @property
     def holder(self) -> Path:
@@ -72,14 +79,49 @@ def replace(path: Path, data: bytes) -> None:
 
     :raise OSError:
     """
+    new, _ = _write(path, data)
+    new.rename(path)
+    sync_names(path.parent)
+
+
+def publish(path: Path, data: bytes) -> bool:
+    """The same for a file that must not be there yet. False if it is: of several that do this at
+    once, on several nodes, one has its way.
+
+    Where the file system has no links, only a lock that all of them take can promise that.
+
+    :raise OSError:
+    """
+    new, ours = _write(path, data)
+    try:
+        os.link(new, path)
+    except FileExistsError:
+        # It may be ours: NFS asks again when it has missed the answer.
+        if not os.path.samestat(ours, path.lstat()):
+            return False
+    except OSError as err:
+        if err.errno not in NO_LINKS:
+            raise
+        if os.path.lexists(path):
+            return False
+        new.rename(path)
+    finally:
+        new.unlink(missing_ok=True)
+    sync_names(path.parent)
+    return True
+
+
+def _write(path: Path, data: bytes) -> tuple[Path, os.stat_result]:
+    """Write what is to become `path`; the name that it has until then, and which file it is."""
     new = path.with_name(f"{path.name}.new")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    # What a crash left may be the file at `path` itself, by a second name.
+    new.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     with open(os.open(new, flags, 0o644), "wb") as file:  # noqa: PTH123
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    new.rename(path)
-    sync_names(path.parent)
+        return new, os.fstat(file.fileno())
 
 
 def sync(path: Path) -> None:

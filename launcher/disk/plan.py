@@ -209,7 +209,8 @@ def _size_kept(settings: Settings, disk: Header) -> str:
         return ""
     return (
         f"VM_DISK_SIZE is {_both(settings.vm_disk_size or 0)}; the disk keeps its "
-        f"{_both(disk.virtual_size)}, since it only ever grows"
+        f"{_both(disk.virtual_size)}, since it only ever grows; set VM_DISK_SIZE to "
+        f"{disk.virtual_size} or more, or to nothing (a smaller disk takes a new VM)"
     )
 
 

@@ -1,7 +1,8 @@
 """QEMU's own locks on an image, which keep a second VM off a disk.
 
-It locks single bytes of the file, for each thing that it does with the image, and for each that
-nobody else may do (block/file-posix.c: RAW_LOCK_PERM_BASE, RAW_LOCK_SHARED_BASE).
+They are open file description locks (fcntl(2)), which NFS takes to its server: they hold between
+nodes. QEMU locks single bytes of the file, for each thing that it does with the image, and for each
+that nobody else may do (block/file-posix.c: RAW_LOCK_PERM_BASE, RAW_LOCK_SHARED_BASE).
 """
 
 import errno
@@ -13,8 +14,20 @@ import struct
 DOES, FORBIDS = 100, 200
 WRITE = 1
 
+# The length of a lock that ends where the file does.
+ALL = 0
+
 # struct flock of fcntl(2): type, whence, start, length, process.
 FLOCK = struct.Struct("hhqqi4x")
+
+
+def wait_for_all(fd: int) -> None:
+    """Lock all of a file that is no image, as soon as nobody else has it, for as long as `fd`,
+    which can be written to, is open.
+
+    :raise OSError: where the file system has no such locks.
+    """
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLKW, _lock(fcntl.F_WRLCK, 0, ALL))
 
 
 def is_held(fd: int) -> bool:
@@ -42,5 +55,5 @@ def _is_locked(fd: int, byte: int) -> bool:
     return bool(found[0] != fcntl.F_UNLCK)
 
 
-def _lock(kind: int, byte: int) -> bytes:
-    return FLOCK.pack(kind, os.SEEK_SET, byte, 1, 0)
+def _lock(kind: int, byte: int, length: int = 1) -> bytes:
+    return FLOCK.pack(kind, os.SEEK_SET, byte, length, 0)

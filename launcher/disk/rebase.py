@@ -76,7 +76,7 @@ def move(place: Place, old: Base, new: Base, source: Address, account: Account |
     :raise StorageError: when the volume is full or fails; the pet is as it was then.
     :raise LauncherError: as `check` does.
     """
-    with alone(place.folder):
+    with alone(place):
         found = _settled(place)
         if found.record and found.record.base_digest == new.digest:
             return False
@@ -99,7 +99,7 @@ def undo(place: Place, former: Base | None) -> PetRecord:
     :raise InputMissing: when there is nothing to go back to.
     :raise Busy: when the pet is in use.
     """
-    with alone(place.folder):
+    with alone(place):
         found = _settled(place)
         record = found.record
         if not record or not record.former:
@@ -128,7 +128,7 @@ def confirm(place: Place) -> None:
 
     :raise InputMissing: when none is kept.
     """
-    with alone(place.folder):
+    with alone(place):
         found = pet.find(place)
         record = found.record
         if is_half_moved(found) or not record:
@@ -146,7 +146,7 @@ def confirm(place: Place) -> None:
 
 def settle(place: Place) -> None:
     """Finish a move that was cut off after it was decided."""
-    with alone(place.folder):
+    with alone(place):
         _settled(place)
 
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from launcher.disk.place import Place, explained, replace
-from launcher.host.errors import StorageError
+from launcher.disk.place import Place, explained, publish, replace
+from launcher.host.errors import Busy, StorageError
 from launcher.image.store.record import Address
 
 FORMAT = 1
@@ -97,6 +97,19 @@ def save(place: Place, record: PetRecord) -> None:
     """
     with explained(f"writing the pet's record {place.record}", place.folder):
         replace(place.record, _to_json(record).encode())
+
+
+def begin(place: Place, record: PetRecord) -> None:
+    """Write a new pet's record, as `save` does. There is one pet, whoever else makes it too.
+
+    :raise Busy: when there is a record by now.
+    """
+    with explained(f"writing the pet's record {place.record}", place.folder):
+        if not publish(place.record, _to_json(record).encode()):
+            raise Busy(
+                f"somebody else has made the pet {place.name} meanwhile: {place.record} is there",
+                hint="a pet runs once; another pod seems to be starting it",
+            )
 
 
 def mac_of(name: str) -> str:

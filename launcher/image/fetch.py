@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from launcher.host import container
+from launcher.host import container, memory
 from launcher.host.account import Account
 from launcher.host.errors import ImageRefused, InputMissing
 from launcher.image import progress, space, sums, temporary, transfer
@@ -94,6 +94,7 @@ def _fetch(
     lease: Lease,
 ) -> Base:
     started = time.monotonic()
+    memory.share_heaps()
     tell(f"fetching {want.shown}")
     checksum = _expected(want, address)
     if checksum is None and "://" in address:

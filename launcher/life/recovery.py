@@ -5,7 +5,9 @@ where nobody does, it is still stopped when the storage has long been well. So i
 there is more space, and now and then anyhow. An attempt in vain costs the guest nothing: the
 request fails again, and QEMU stops the VM as before.
 
-Only QEMU's run state `io-error` is ended here. One that a person paused stays paused.
+Only QEMU's run state `io-error` is ended here. A VM that a person paused stays paused, also where
+requests that were under way fail then. Who pauses one that an error has stopped already is not
+heard: `stop` changes nothing about a VM that does not run (QEMU's do_vm_stop), and tells nobody.
 """
 
 import asyncio
@@ -105,6 +107,8 @@ class Recovery:
                         logger.info("the VM goes on after %s", duration(ended - begun))
                     case "paused":
                         self._tell(Phase.PAUSED, "")
+                    case _:
+                        self._tell(Phase.PAUSED, f"QEMU's run state is {status}")
 
     async def _recover(self, attempts: int) -> tuple[int, str]:
         """Try until QEMU's run state is another one than `io-error`. Returns that, and how often

@@ -1,6 +1,7 @@
 """What dies while the VM runs, and what must not run twice."""
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -123,6 +124,23 @@ def test_a_pet_runs_once_and_the_second_pod_is_told_who_has_it(idle: Pod, tmp_pa
             assert json.loads(note.read_text())["address"] == elsewhere.pod_ip
             other.runs[-1].stop()
     assert not note.exists()
+
+
+def test_a_base_that_was_altered_starts_no_vm(idle: Pod) -> None:
+    """Somebody who may write to the shared volume did so while the VM was off."""
+    first = running(idle)
+    first.stop()
+    before = hashlib.sha256(idle.disk.read_bytes()).hexdigest()
+    (base,) = (idle.folder / "shared").glob("sha256-*.qcow2")
+    base.chmod(0o644)
+    with base.open("r+b") as file:
+        file.seek(base.stat().st_size // 2)
+        file.write(b"other bytes")
+    end = idle.start().wait()
+    assert end.status == 65, end.log
+    assert f"startvm: error: the base {base} is not what it was: " in end.log
+    assert "is running" not in end.log
+    assert hashlib.sha256(idle.disk.read_bytes()).hexdigest() == before
 
 
 def test_an_extra_disk_in_use_is_named(idle: Pod) -> None:

@@ -134,7 +134,9 @@ def test_export_boots_by_itself_and_a_pet_moves_to_it_and_back(
         assert ours.ssh("cat /data/note") == "four"
         ours.berth("rebase", "--confirm")
         assert sorted(each.name for each in (ours.folder / "pet").iterdir()) == [
+            "web-3.holder.json",
             "web-3.json",
+            "web-3.lock",
             "web-3.qcow2",
         ]
         assert ours.ssh("cat /data/note") == "four"

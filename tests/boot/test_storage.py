@@ -1,9 +1,12 @@
 """Storage that fills up or goes away under a VM that writes, and the disks as they are kept."""
 
 import hashlib
+import json
 import os
 import re
+import socket
 from pathlib import Path
+from typing import Any
 
 from tests.boot import filesystem
 from tests.boot.outage import storage
@@ -92,6 +95,38 @@ def test_storage_that_goes_away_and_comes_back_costs_no_byte(idle: Pod) -> None:
         assert run.stop().status == 0
         assert hashlib.sha256(far.backing[: MUCH * MIB]).hexdigest() == wrote.split()[0]
         assert far.backing[60000 * 512 :].startswith(b"before\n")
+
+
+def say(monitor: Path, command: str) -> dict[str, Any]:
+    """Speak to QEMU past Berth, as a person may."""
+    with socket.socket(socket.AF_UNIX) as line, line.makefile("rw") as words:
+        line.connect(str(monitor))
+        for each in ("qmp_capabilities", command):
+            words.write(json.dumps({"execute": each}) + "\n")
+            words.flush()
+            while "return" not in (answer := json.loads(words.readline())):
+                assert "error" not in answer
+        return dict(answer["return"])
+
+
+def test_a_person_may_pause_a_vm_that_runs(idle: Pod) -> None:
+    """One that an error has stopped may not be paused besides: that is how QEMU takes it."""
+    monitor = idle.folder / "monitor"
+    with storage(idle.folder / "volumes/a.img", 32 * MIB) as far:
+        run = idle.boot("-qmp", f"unix:{monitor},server=on,wait=off")
+        say(monitor, "stop")
+        wait_for(idle, (False, "paused"), "ready")
+        assert idle.berth("status", check=False).stdout == "paused\n"
+        say(monitor, "cont")
+        wait_for(idle, (True, "running"), "ready")
+
+        far.take_away()
+        write(idle, "/dev/vdb")
+        stops(idle, run, "disk disk0: ")
+        say(monitor, "stop")
+        assert say(monitor, "query-status")["status"] == "io-error"
+        far.bring_back()
+        goes_on(idle, run)
 
 
 def test_an_extra_disk_stays_raw_whatever_the_guest_writes_on_it(idle: Pod, tmp_path: Path) -> None:

@@ -112,6 +112,7 @@ def test_nothing_is_written_but_to_volumes(dropped: Pod, tmp_path: Path) -> None
     assert run.stop().status == 0
     (base,) = volume.glob("sha256-*.qcow2")
     names = {"disk.raw.gz", base.name, f"{base.stem}.json", "web-3.qcow2", "web-3.json"}
+    names |= {"web-3.lock", f"{base.stem}.pets"}
     assert {each.name for each in volume.iterdir()} == names
     again = dropped.boot()
     assert "fetch" not in again.log.text

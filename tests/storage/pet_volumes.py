@@ -99,7 +99,7 @@ class Volumes:
         return Volumes(folder, self.common)
 
     def names(self) -> list[str]:
-        return sorted(each.name for each in self.place.folder.iterdir())
+        return sorted(each.name for each in self.place.folder.iterdir() if each != self.place.lock)
 
 
 def volumes(folder: Path) -> Volumes:

@@ -38,7 +38,9 @@ def start(volume: Path, base: Base, size: str = "") -> Pet:
 
 
 def names(volume: Path) -> list[str]:
-    return sorted(each.name for each in volume.iterdir())
+    """All but the lock, which tells nothing."""
+    lock = Place(volume, "web-3").lock
+    return sorted(each.name for each in volume.iterdir() if each != lock)
 
 
 COMPLETE = ["web-3.json", "web-3.qcow2"]

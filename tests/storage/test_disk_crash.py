@@ -1,20 +1,24 @@
 """Pets whose making is cut short, at each step and at any moment, or done by many at once."""
 
+import fcntl
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
 
 from launcher.disk import pet
+from launcher.disk.pet import Pet
 from launcher.disk.place import Place
+from launcher.host.errors import Busy
 from launcher.image.base import Base
-from tests.storage.pets import COMPLETE, MIB, names, start, stored
+from tests.storage.pets import COMPLETE, MIB, decide, names, start, stored
 from tests.storage.qcow2 import check, holds
 
 ROOT = Path(__file__).parents[2]
@@ -75,9 +79,61 @@ def test_crash_at_any_step_leaves_no_pet_or_a_good_one(tmp_path: Path, base: Bas
         (),
         ("web-3.qcow2.new",),
         ("web-3.json.new", "web-3.qcow2.new"),
+        ("web-3.json", "web-3.json.new", "web-3.qcow2.new"),
         ("web-3.json", "web-3.qcow2.new"),
         ("web-3.json", "web-3.qcow2"),
     }
+
+
+def test_two_without_a_common_lock_make_one_pet(
+    tmp_path: Path, base: Base, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the one makes its disk, the other does all of it, and may have a VM running by then."""
+    volume = tmp_path / "pet"
+    volume.mkdir()
+    decided = decide(volume, base, "100M")
+    made: list[Pet] = []
+
+    def slow(place: Place, base: Base, size: int) -> list[str]:
+        monkeypatch.undo()
+        monkeypatch.setattr(pet, "alone", lambda _: nullcontext())
+        made.append(start(volume, base, "100M"))
+        return pet.create_argv(place, base, size)
+
+    monkeypatch.setattr(pet, "alone", lambda _: nullcontext())
+    monkeypatch.setattr(pet, "create_argv", slow)
+    with pytest.raises(Busy, match="somebody else has made the pet web-3 meanwhile"):
+        pet.apply(decided)
+    (first,) = made
+    assert names(volume) == [*COMPLETE, "web-3.qcow2.new"]
+    running = first.path.stat().st_ino
+    assert start(volume, base, "100M") == first
+    assert first.path.stat().st_ino == running
+
+
+def is_waited_for(fd: int) -> bool:
+    """Whether somebody waits for a lock on the file: in proc_locks(5) the line has an arrow."""
+    waiting = [line for line in Path("/proc/locks").read_text().splitlines() if " -> " in line]
+    return any(f":{os.fstat(fd).st_ino} " in line for line in waiting)
+
+
+def test_the_lock_is_one_that_other_nodes_see(tmp_path: Path, base: Base) -> None:
+    """A lock of the kind that NFS takes to its server, on a file, is waited for."""
+    volume = tmp_path / "pet"
+    volume.mkdir()
+    with Place(volume, "web-3").lock.open("wb") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        with ThreadPoolExecutor() as threads:
+            starting = threads.submit(start, volume, base, "100M")
+            try:
+                deadline = time.monotonic() + 10
+                while not is_waited_for(lock.fileno()):
+                    assert time.monotonic() < deadline
+                    assert not starting.done()
+                assert names(volume) == []
+            finally:
+                fcntl.lockf(lock, fcntl.LOCK_UN)
+            assert starting.result(60).path.exists()
 
 
 def test_many_starts_at_once_make_one_pet(tmp_path: Path, base: Base) -> None:

@@ -38,7 +38,7 @@ def create(place: Place, snapshot: str, description: str, account: Account | Non
     :raise Busy: when the pet's disk is in use.
     :raise StorageError: when the volume is full or fails.
     """
-    with alone(place.folder):
+    with alone(place):
         listing.refuse_twice(place, snapshot)
         _run(place, "create", snapshot, account)
         return listing.remark(place, snapshot, How.OFFLINE, description)
@@ -49,7 +49,7 @@ def delete(place: Place, snapshot: str, account: Account | None) -> None:
 
     :raise InputMissing: when there is none of that name; otherwise as for `create`.
     """
-    with alone(place.folder):
+    with alone(place):
         _refuse_asked(place)
         listing.find(place, snapshot)
         _run(place, "delete", snapshot, account)
@@ -64,7 +64,7 @@ def ask(place: Place, wanted: Restore) -> None:
     :raise Busy: when something else is asked for, or the VM was started meanwhile; then nothing is
         asked for.
     """
-    with alone(place.folder):
+    with alone(place):
         _refuse_asked(place)
         listing.find(place, wanted.snapshot)
         request.save(place, wanted)
@@ -83,7 +83,7 @@ def restore(place: Place, snapshot: str, keep: str, account: Account | None) -> 
     :param keep: the name under which the present state is kept; empty for not at all.
     :raise InputMissing: when there is no such snapshot; otherwise as for `create`.
     """
-    with alone(place.folder):
+    with alone(place):
         there = {each.name for each in listing.read(place)}
         listing.find(place, snapshot)
         if keep and keep not in there:

@@ -63,12 +63,12 @@ def test_volume_that_is_not_mounted(place: Place) -> None:
         pet.find(Place(place.folder / "missing", "web-3"))
 
 
-def test_ready_pet_needs_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ready_pet_needs_nothing(place: Place) -> None:
+    """Not even the lock, which would make a file."""
     records.save(place, record())
     place.disk.write_bytes(header_bytes())
     before = {each.name: each.stat() for each in place.folder.iterdir()}
     decided = plan(settings(PET_DIR=str(place.folder)), pet.find(place), base())
-    monkeypatch.setattr("fcntl.flock", lambda *_: pytest.fail("the volume was locked"))
     assert pet.apply(decided) == pet.Pet(record(), place.disk, 10 * GIB)
     assert {each.name: each.stat() for each in place.folder.iterdir()} == before
 
@@ -82,12 +82,23 @@ def test_finishing_needs_only_a_name(place: Place) -> None:
     assert not place.new_disk.exists()
 
 
+def test_finishing_does_not_take_the_name_of_a_disk_that_was_not_moved(place: Place) -> None:
+    """Another node has finished it, and its VM runs."""
+    records.save(place, record())
+    place.new_disk.write_bytes(header_bytes())
+    place.disk.write_bytes(b"in use")
+    with pytest.raises(Busy, match="changed while it was looked at"):
+        pet.finish(place)
+    assert place.disk.read_bytes() == b"in use"
+    assert not place.former.exists()
+
+
 def test_pet_that_changed_since_it_was_planned(place: Place) -> None:
     decided = plan(settings(PET_DIR=str(place.folder)), Found(), base())
     place.disk.write_bytes(header_bytes())
     with pytest.raises(Busy, match="changed while it was looked at"):
         pet.apply(decided)
-    assert os.listdir(place.folder) == ["web-3.qcow2"]  # noqa: PTH208
+    assert sorted(os.listdir(place.folder)) == ["web-3.lock", "web-3.qcow2"]  # noqa: PTH208
 
 
 def test_plan_without_base_is_for_showing_only(place: Place) -> None:

@@ -105,6 +105,12 @@ def test_a_pet_that_is_larger_stays_so_and_it_is_told(wanted: int) -> None:
     (notice,) = used.notices
     assert notice.startswith(f"VM_DISK_SIZE is {wanted} bytes ")
     assert f"the disk keeps its {10 * GIB} bytes (10.0 GiB)" in notice
+    assert f"set VM_DISK_SIZE to {10 * GIB} or more, or to nothing" in notice
+
+
+def test_what_is_said_of_a_larger_pet_helps() -> None:
+    for size in (str(10 * GIB), ""):
+        assert decide(USED, VM_DISK_SIZE=size).notices == ()
 
 
 def test_uuid_of_a_pet_does_not_change() -> None:

@@ -1,6 +1,8 @@
 """The record is read back as it was written, or refused and left as it was."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from launcher.disk import record as records
 from launcher.disk.place import Place
 from launcher.disk.record import Former
-from launcher.host.errors import LauncherError, StorageError
+from launcher.host.errors import Busy, LauncherError, StorageError
 from launcher.image.store.record import Address
 from tests.conftest import Golden
 from tests.unit.disk.sample import record
@@ -26,6 +28,54 @@ def test_saved_record_is_loaded(place: Place) -> None:
     assert records.load(place) == saved
     assert "secret" not in place.record.read_text()
     assert [each.name for each in place.folder.iterdir()] == ["web-3.json"]
+
+
+@pytest.fixture(params=[0, errno.EPERM, errno.ENOSYS], ids=["links", "no links", "FUSE"])
+def links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that has hard links, or none."""
+
+    def link(*_: object) -> None:
+        raise OSError(request.param, os.strerror(request.param))
+
+    if request.param:
+        monkeypatch.setattr(os, "link", link)
+
+
+@pytest.mark.usefixtures("links")
+def test_a_new_pet_s_record_is_written_once(place: Place) -> None:
+    first, second = record(uuid="first"), record(uuid="second")
+    records.begin(place, first)
+    with pytest.raises(Busy, match=r"somebody else has made the pet web-3 .*web-3\.json is there"):
+        records.begin(place, second)
+    assert records.load(place) == first
+
+
+def test_a_record_that_has_come_to_be_after_all_is_ours(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS made the link, and its answer was lost."""
+    link = os.link
+
+    def twice(old: Path, new: Path) -> None:
+        link(old, new)
+        link(old, new)
+
+    monkeypatch.setattr(os, "link", twice)
+    records.begin(place, record())
+    assert records.load(place) == record()
+
+
+def test_a_crash_between_the_two_names_of_a_record_does_not_harm_the_next_one(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records.begin(place, record(uuid="old"))
+    os.link(place.record, place.new_record)
+    monkeypatch.setattr(Path, "rename", lambda *_: pytest.fail("the power was cut"))
+    with pytest.raises(pytest.fail.Exception):
+        records.save(place, record(uuid="new"))
+    loaded = records.load(place)
+    assert loaded
+    assert loaded.uuid == "old"
 
 
 def test_format(place: Place, golden: Golden) -> None:

@@ -1,107 +1,13 @@
 """A VM that an I/O error stopped, and what is done about it, with time at the tests' command."""
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from launcher.disk.space import Space
-from launcher.host.errors import LauncherError
-from launcher.life.monitor import Monitor, MonitorLost
-from launcher.life.recovery import LOOK_EVERY, SETTLED, Recovery
+from launcher.life.recovery import LOOK_EVERY, SETTLED
 from launcher.life.state import Phase
-from tests.unit.life import clock
-
-MIB = 1 << 20
-SPACE = Space(Path("/pet/web-3.qcow2"), free=0, total=100 * MIB, growth=400 * MIB)
-FULL = {
-    "node-name": "pet",
-    "operation": "write",
-    "nospace": True,
-    "reason": "No space left on device",
-}
-AWAY = {"node-name": "pet", "operation": "write", "nospace": False, "reason": "Input/output error"}
-
-MISSING = (
-    "/pet has 0 bytes of 100 MiB free, and web-3.qcow2 may still take 400 MiB: up to 400 MiB are "
-    "missing"
-)
-SAID_FULL = f"disk pet: write failed: No space left on device (no space left); {MISSING}"
-
-
-class FakeVm:
-    """A QEMU whose storage is well only when the test says so. `heard` and `told` have the time of
-    each `cont` and of each change that was told."""
-
-    def __init__(self, error: Mapping[str, Any] = FULL) -> None:
-        self.error = error
-        self.is_well = False
-        self.status = "running"
-        self.free: int | None = 0
-        self.refuses = False
-        self.heard: list[float] = []
-        self.told: list[tuple[float, Phase, str]] = []
-        self.recovery = Recovery(cast(Monitor, self), self.look, self.tell)
-
-    async def execute(self, command: str) -> Any:
-        if command == "query-status":
-            if self.status == "gone":
-                raise MonitorLost("QEMU ended")
-            return {"status": self.status}
-        assert command == "cont"
-        self.heard.append(now())
-        if self.refuses:
-            raise LauncherError("not now")
-        self.status = "running"
-        self.recovery.started()
-        if not self.is_well:
-            self.fail()
-        return {}
-
-    async def look(self, node: str) -> Space | None:
-        assert node == "pet"
-        return None if self.free is None else SPACE._replace(free=self.free)
-
-    def tell(self, phase: Phase, reason: str) -> None:
-        self.told.append((now(), phase, reason))
-
-    def fail(self) -> None:
-        """As QEMU does it: several requests fail, then the VM is stopped."""
-        for _ in range(3):
-            self.recovery.failed(self.error)
-        self.status = "io-error"
-        self.recovery.stopped()
-
-    def at(self, time: float, change: Callable[[], object]) -> None:
-        asyncio.get_running_loop().call_at(time, change)
-
-    def gets_well(self, free: int | None = None) -> None:
-        self.is_well, self.free = True, free if free is not None else self.free
-
-
-def now() -> float:
-    return round(asyncio.get_running_loop().time(), 3)
-
-
-def watched(seconds: float, story: Callable[[], Awaitable[FakeVm]]) -> FakeVm:
-    """The VM after it was watched for so long."""
-
-    async def watch() -> FakeVm:
-        vm = await story()
-        watching = asyncio.ensure_future(vm.recovery.watch())
-        await asyncio.sleep(seconds)
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
-        return vm
-
-    return clock.run(watch())
-
-
-def phases(vm: FakeVm) -> list[Phase]:
-    return [phase for _, phase, _ in vm.told]
+from tests.unit.life.recovering import AWAY, FULL, MIB, MISSING, SAID_FULL, FakeVm, phases, watched
 
 
 def test_a_full_disk_is_told_once_with_what_is_missing(caplog: pytest.LogCaptureFixture) -> None:
@@ -159,30 +65,6 @@ def test_what_gives_no_sign_is_tried_now_and_then(error: dict[str, Any]) -> None
     assert vm.heard == [1, 4, 9, 18, 35, 66]
     assert vm.told[-1] == (67.0, Phase.RUNNING, "")
     assert phases(vm).count(Phase.RUNNING) == 1, "not while it was in vain"
-
-
-def test_a_person_s_pause_is_a_person_s_to_end() -> None:
-    async def story() -> FakeVm:
-        vm = FakeVm()
-        vm.status = "paused"
-        vm.recovery.stopped()
-        return vm
-
-    vm = watched(500, story)
-    assert (vm.heard, vm.told) == ([], [])
-
-
-@pytest.mark.parametrize("time", [1.5, 3], ids=["after an attempt", "before one"])
-def test_a_person_who_pauses_it_after_the_error_has_the_last_word(time: float) -> None:
-    async def story() -> FakeVm:
-        vm = FakeVm()
-        vm.fail()
-        vm.at(time, lambda: setattr(vm, "status", "paused"))
-        return vm
-
-    vm = watched(500, story)
-    assert vm.heard == [1]
-    assert vm.told[-1][1:] == (Phase.PAUSED, "")
 
 
 def test_a_person_who_lets_it_go_on_is_not_waited_for() -> None:
