@@ -114,9 +114,8 @@ def restore(name: str, restart: bool, discard: bool) -> None:
     restores before the VM runs. A disk that has grown since grows again where VM_DISK_SIZE says so.
     """
     from launcher.cli import environment
-    from launcher.disk import request
     from launcher.disk.request import Restore
-    from launcher.disk.snapshot import listing
+    from launcher.disk.snapshot import offline
     from launcher.host.errors import Busy
     from launcher.life import pending, reach
 
@@ -133,11 +132,10 @@ def restore(name: str, restart: bool, discard: bool) -> None:
             click.echo(f"the VM is shutting down; its next start restores {name}")
         else:
             place, account = environment.idle_pet(settings)
-            listing.find(place, name)
             kept = "" if discard else before_restore(time.time())
             # Whatever is killed from here on, the next start comes to its end.
             asked = Restore(name, kept)
-            request.save(place, asked)
+            offline.ask(place, asked)
             pending.carry_out(settings, asked, account)
             click.echo(f"restored {name}")
     if kept:

@@ -1,11 +1,15 @@
-"""Changes to the disk of a VM that runs: what the control socket's commands for them do."""
+"""Changes to the disk of a VM that runs: what the control socket's commands for them do.
+
+The pet's volume is read and written in threads: while it hangs, others are still answered and an
+order to stop is heard. What is begun there is waited for; only looks have to answer in time.
+"""
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeVar
 
 from launcher.disk import pet, rebase, request
 from launcher.disk.place import Place
@@ -15,12 +19,13 @@ from launcher.disk.snapshot.notes import How
 from launcher.host.errors import Busy, LauncherError, StorageError
 from launcher.image.store.record import Address
 from launcher.life.control import Arguments, Command, Held
-from launcher.life.freeze import at_rest
 from launcher.life.monitor import Monitor
 from launcher.life.state import Phase, State
+from launcher.life.volumes import in_thread, in_time
 from launcher.machine.drives import PET_NODE
 
 logger = logging.getLogger("startvm")
+T = TypeVar("T")
 
 # Seconds that a guest is kept frozen at most. QEMU writes tables only, of a disk of 1 TiB a few
 # hundred MiB; on storage that is slower than that the snapshot is as after a power cut.
@@ -31,26 +36,25 @@ DELETE = "blockdev-snapshot-delete-internal-sync"
 
 
 class Changes:
-    """`agent_is_free`: held while the guest's agent is spoken to. `state` tells the phase as it is
-    known here; `stop` has the guest shut down, as an order from outside has."""
+    """`at_rest`: as `Freezer` has it. `state` tells the phase as it is known here; `stop` has the
+    guest shut down, as an order from outside has."""
 
     def __init__(
         self,
         monitor: Monitor,
-        agent_socket: Path,
-        agent_is_free: asyncio.Lock,
+        at_rest: Callable[[], AbstractAsyncContextManager[str]],
         place: Place,
         state: Callable[[], State],
         stop: Callable[[], None],
     ) -> None:
         self._monitor = monitor
-        self._agent_socket = agent_socket
-        self._agent_is_free = agent_is_free
+        self._at_rest = at_rest
         self._place = place
         self._state = state
         self._stop = stop
         self._one_at_a_time = asyncio.Lock()
         self._held: set[str] = set()
+        self._asked = False
 
     def commands(self) -> Mapping[str, Command]:
         return {
@@ -75,11 +79,11 @@ class Changes:
         wanted = str(arguments.get("name"))
         async with self._one_at_a_time:
             self._check_phase()
-            listing.find(self._place, wanted)
+            await self._find(wanted)
             if wanted in self._held:
                 raise Busy(f"the snapshot {wanted} is being exported")
             await self._execute(DELETE, wanted)
-            listing.forget(self._place)
+            await in_thread(lambda: listing.forget(self._place))
         return {}
 
     async def hold(self, arguments: Arguments) -> Held:
@@ -88,7 +92,7 @@ class Changes:
         async with self._one_at_a_time:
             if wanted:
                 self._check_phase()
-                listing.find(self._place, wanted)
+                await self._find(wanted)
                 answer = {"name": wanted, "unfrozen": ""}
             else:
                 wanted = name.of_export(time.time())
@@ -111,11 +115,11 @@ class Changes:
         wanted = str(arguments.get("name"))
         async with self._one_at_a_time:
             self._check_phase()
-            listing.find(self._place, wanted)
+            await self._find(wanted)
             keep = "" if arguments.get("discard") else name.before_restore(time.time())
             if keep:
-                listing.refuse_twice(self._place, keep)
-            self._ask(Restore(wanted, keep))
+                await self._refuse_twice(keep)
+            await self._ask(Restore(wanted, keep))
         return {"kept": keep}
 
     async def rebase(self, arguments: Arguments) -> dict[str, Any]:
@@ -127,36 +131,44 @@ class Changes:
         )
         async with self._one_at_a_time:
             self._check_phase()
-            rebase.check(pet.find(self._place), self._place)
-            self._ask(wanted)
+            await self._in_time(lambda: rebase.check(pet.find(self._place), self._place))
+            await self._ask(wanted)
         return {}
 
     async def tidy(self) -> None:
         """Remove the snapshots of exports that are under way no more."""
         async with self._one_at_a_time:
             try:
-                there = [each.name for each in listing.read(self._place)]
-                for each in there:
-                    if name.is_of_export(each) and each not in self._held:
-                        await self._execute(DELETE, each)
-                        listing.forget(self._place)
+                for each in await self._in_time(lambda: listing.read(self._place)):
+                    if name.is_of_export(each.name) and each.name not in self._held:
+                        await self._execute(DELETE, each.name)
+                        await self._in_time(lambda: listing.forget(self._place))
             except LauncherError as err:
                 # It is tried again at the next start.
                 logger.warning("the snapshot of an export is left: %s", err)
 
     async def _create(self, wanted: str, description: str) -> dict[str, Any]:
         self._check_phase()
-        listing.refuse_twice(self._place, wanted)
-        async with self._agent_is_free, at_rest(self._agent_socket) as unfrozen:
+        await self._refuse_twice(wanted)
+        async with self._at_rest() as unfrozen:
             taking = asyncio.ensure_future(self._execute(CREATE, wanted))
             await asyncio.wait({taking}, timeout=FROZEN)
             if not taking.done():
                 unfrozen = unfrozen or f"it took more than {FROZEN:g} s"
         await taking
         how = How.CRASH if unfrozen else How.FROZEN
-        taken = listing.remark(self._place, wanted, how, description)
+        taken = await in_thread(lambda: listing.remark(self._place, wanted, how, description))
         logger.info("took the snapshot %s, %s", wanted, f"{how}: {unfrozen}" if unfrozen else how)
         return {**taken.data(), "unfrozen": unfrozen}
+
+    async def _find(self, wanted: str) -> None:
+        await self._in_time(lambda: listing.find(self._place, wanted))
+
+    async def _refuse_twice(self, wanted: str) -> None:
+        await self._in_time(lambda: listing.refuse_twice(self._place, wanted))
+
+    async def _in_time(self, look: Callable[[], T]) -> T:
+        return await in_time(look, self._place.folder)
 
     async def _execute(self, command: str, snapshot: str) -> None:
         try:
@@ -169,13 +181,18 @@ class Changes:
                 hint="the pet's volume has to grow",
             ) from err
 
-    def _ask(self, wanted: Request) -> None:
-        """Write it down and stop at once: whatever kills us from here on ends QEMU too."""
-        request.save(self._place, wanted)
+    async def _ask(self, wanted: Request) -> None:
+        """Write it down, however long that takes, and stop at once: whatever kills us from here on
+        ends QEMU too."""
+        await in_thread(lambda: request.save(self._place, wanted))
+        self._asked = True
         logger.info("told to %s, which the next start does first", wanted)
         self._stop()
 
     def _check_phase(self) -> None:
+        # What waited its turn behind a restore comes before the phase is another one.
+        if self._asked:
+            raise Busy("the VM is shutting down", hint="wait until it runs, or is off")
         phase = self._state().phase
         if phase not in (Phase.RUNNING, Phase.PAUSED):
             raise Busy(f"the VM is {phase}", hint="wait until it runs, or is off")

@@ -11,37 +11,30 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.access import console, vnc
-from launcher.disk import holder, leftover, pet
+from launcher.disk import holder, leftover, pet, stale
 from launcher.disk.holder import Holder
 from launcher.disk.request import Request
-from launcher.host import access, storage, unix
-from launcher.host.accelerator import KVM
-from launcher.host.account import Account, assumed
+from launcher.host import access, unix
+from launcher.host.account import Account
 from launcher.host.errors import RightMissing, StorageError
 from launcher.host.log import step
-from launcher.host.process import Child, spawn
 from launcher.image.base import Base
 from launcher.image.store import hiding
 from launcher.life import assembly, control, state
-from launcher.life.assembly import Handles, Storage
 from launcher.life.facts import Facts, look
+from launcher.life.launch import hand_over, launch
 from launcher.life.needed import Need
 from launcher.life.outcome import Outcome, outcome
 from launcher.life.state import Phase
-from launcher.machine import qemu
-from launcher.machine.devices import Fd
-from launcher.machine.options import paste
 from launcher.net import ports, tap
 from launcher.net.network import Network
 from launcher.net.topology import Topology
 from launcher.net.user import UserNetwork
-from launcher.seed import ignition, iso
+from launcher.seed import iso
 from launcher.settings.table import Settings
 
 if TYPE_CHECKING:
@@ -121,6 +114,7 @@ def run(facts: Facts, door: socket.socket, stack: ExitStack) -> Outcome:
 
     def prepare() -> "list[Service]":
         # QEMU has its disks open by now, and locked.
+        stale.refuse(place, made)
         stack.enter_context(holder.held(place, ourselves(facts)))
         need.renew(base)
         if seed:
@@ -179,69 +173,6 @@ def fetched(facts: Facts) -> Base:
         state.remember(run_dir, Phase.STARTING, progress, begun.since if begun else None)
 
     return fetch.ensure(facts.settings, facts.account, tell)
-
-
-def hand_over(facts: Facts, base: Base) -> None:
-    """What else QEMU opens by itself: its user gets at it, or else is told what is in the way."""
-    run_dir, account = facts.settings.run_dir, facts.account
-    if facts.vnc_password:
-        access.hand_over(facts.vnc_password, vnc.password_path(run_dir), account)
-    if facts.inputs.ignition:
-        access.hand_over(facts.inputs.ignition, ignition.path(run_dir), account)
-    access.grant(base.path, account, access.READ)
-    for each in facts.disks:
-        access.grant(each.path, account, access.READ_WRITE)
-    if facts.accelerator.accelerator == "kvm":
-        access.grant(KVM, account, access.READ_WRITE)
-
-
-def launch(facts: Facts, base: Base, stack: ExitStack) -> tuple[socket.socket, Child]:
-    """Start QEMU, paused. Returns our end of its monitor, and QEMU."""
-    run_dir = facts.settings.run_dir
-    ours, theirs = socket.socketpair()
-    # Listened to by us: QEMU's user may not write to RUN_DIR, and we need no right to its sockets.
-    ends = [console.socket_path(run_dir), assembly.agent_path(run_dir)]
-    serial, agent = (stack.enter_context(unix.listening(each)) for each in ends)
-    with theirs, serial, agent, ExitStack() as until_started:
-        # QEMU's copy of it is what keeps the device: it goes with QEMU, however that ends.
-        device = vhost = None
-        if isinstance(facts.network, Topology):
-            opened = until_started.enter_context(tap.open_tap(facts.network.port))
-            device = Fd(opened.fd)
-            vhost = Fd(opened.vhost_fd) if opened.vhost_fd is not None else None
-        log = until_started.enter_context(console.log_to_stdout())
-        handles = Handles(
-            monitor=Fd(theirs.fileno()),
-            tap=device,
-            vhost=vhost,
-            console=Fd(serial.fileno()),
-            console_log=Fd(log),
-            agent=Fd(agent.fileno()),
-        )
-        disks = [facts.pet.place.disk, *(each.path for each in facts.disks)]
-        opened_how = how_to_open(base.path, disks, facts.account)
-        machine = assembly.machine(facts, opened_how, handles)
-        argv = qemu.argv(machine)
-        logger.debug("QEMU's command line: %s", paste(argv))
-        child = stack.enter_context(
-            spawn(
-                "qemu",
-                argv,
-                pass_fds=handles.inherited(),
-                capture_stderr=True,
-                account=facts.account,
-            )
-        )
-    return ours, child
-
-
-def how_to_open(base: Path, disks: Sequence[Path], account: Account | None) -> Storage:
-    """Find out which disks open past the page cache, and how QEMU may wait for them: as the user
-    that QEMU runs as, whom a file or the kernel may refuse what it gives to root."""
-    with assumed(account):
-        direct = frozenset(path for path in disks if storage.supports_direct(path))
-        aio = storage.choose_aio(direct=len(direct) == len(disks))
-    return Storage(base, aio, direct)
 
 
 def connect(facts: Facts, network: Network, stack: ExitStack) -> "list[Service]":

@@ -17,6 +17,7 @@ from launcher.life import io_error, state
 from launcher.life.changes import Changes
 from launcher.life.children import end_of, relay
 from launcher.life.control import serve
+from launcher.life.freeze import Freezer
 from launcher.life.health import Health
 from launcher.life.ladder import Rung
 from launcher.life.monitor import Monitor, MonitorLost, connect
@@ -118,10 +119,11 @@ class Supervision:
                 self._begin(keep(each))
             health = Health(self._monitor, self.vm.agent_socket, lambda: self._state)
             self._tasks.callback(health.close)
+            freezer = Freezer(self.vm.agent_socket, health.agent_is_free)
+            self._begin(freezer.watch())
             changes = Changes(
                 self._monitor,
-                self.vm.agent_socket,
-                health.agent_is_free,
+                freezer.at_rest,
                 self.vm.pet,
                 lambda: self._state,
                 lambda: self._orders.put_nowait(None),

@@ -4,15 +4,19 @@ storage does whose server is away, must not take startvm along."""
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar
 
 from launcher.disk import space
 from launcher.disk.space import Backing, Space
+from launcher.host.errors import StorageError
 
 T = TypeVar("T")
 
 # Seconds that a look may take.
 PATIENCE = 1.0
+# The same for what somebody asked for.
+ANSWER = 10.0
 
 
 class Volumes:
@@ -35,9 +39,25 @@ class Volumes:
         return look.result() if done else None
 
 
+async def in_time(work: Callable[[], T], folder: Path) -> T:
+    """What `work`, which reads from the volume `folder`, returns or raises.
+
+    :raise StorageError: when the volume does not answer in time. Then `work` may still end.
+    """
+    future = in_thread(work)
+    done, _ = await asyncio.wait({future}, timeout=ANSWER)
+    if not done:
+        future.cancel()
+        raise StorageError(
+            f"the volume {folder} did not answer within {ANSWER:g} s",
+            hint="look after its storage, and try again",
+        )
+    return future.result()
+
+
 def in_thread(work: Callable[[], T]) -> "asyncio.Future[T]":
-    """What `work` returns, which is not to raise. The thread is one that nobody waits for, not even
-    at the end: asyncio's own are joined when the loop is closed."""
+    """What `work` returns or raises. The thread is one that nobody waits for, not even at the end:
+    asyncio's own are joined when the loop is closed."""
     import threading
 
     loop = asyncio.get_running_loop()
@@ -47,11 +67,19 @@ def in_thread(work: Callable[[], T]) -> "asyncio.Future[T]":
         if not future.done():
             future.set_result(result)
 
+    def fail(err: Exception) -> None:
+        if not future.done():
+            future.set_exception(err)
+
     def run() -> None:
-        result = work()
         # The loop may be closed by then.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(give, result)
+            try:
+                result = work()
+            except Exception as err:
+                loop.call_soon_threadsafe(fail, err)
+            else:
+                loop.call_soon_threadsafe(give, result)
 
     threading.Thread(target=run, daemon=True).start()
     return future

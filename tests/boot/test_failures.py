@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from launcher.disk import request
+from launcher.disk.place import Place
+from launcher.disk.request import Restore
 from tests.pods.container import volume
 from tests.pods.run import END_PATIENCE, Run
 from tests.pods.shapes import site
@@ -38,6 +41,29 @@ def is_there(pid: int) -> bool:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
     return False
+
+
+def test_what_is_asked_for_while_qemu_starts_is_for_the_next_start(
+    idle: Pod, tmp_path: Path
+) -> None:
+    running(idle).kill()
+    agent = idle.run_dir / "agent.sock"
+    agent.unlink()
+    idle.berth("snapshot", "create", "early")
+    # QEMU gets no further until somebody reads from this.
+    held_up = tmp_path / "held-up"
+    os.mkfifo(held_up)
+    run = idle.start("-chardev", f"file,id=held-up,path={held_up}")
+    while not agent.exists():
+        assert run.is_alive, run.log.tail
+        time.sleep(0.01)
+    request.save(Place(idle.disk.parent, idle.name), Restore("early", ""))
+    with held_up.open("rb"):
+        end = run.wait()
+    assert end.status == 75, end.log
+    assert "web-3 was told to restore the snapshot early while QEMU was started" in end.log
+    assert "is running" not in end.log
+    assert "restored the snapshot early" in running(idle).log.text
 
 
 def test_dnsmasq_comes_back_and_the_next_start_takes_over_after_a_kill(idle: Pod) -> None:

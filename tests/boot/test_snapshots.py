@@ -11,6 +11,8 @@ import pytest
 
 from tests.boot import filesystem
 from tests.boot.filesystem import Verdict
+from tests.boot.test_users import NEEDED
+from tests.pods.container import QEMU_USER, Rights
 from tests.pods.run import End
 from tests.pods.shapes import site
 from tests.pods.ssh import Key
@@ -56,7 +58,10 @@ def names(ours: Pod) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def told(key: Key, image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     folder = tmp_path_factory.mktemp("snapshots")
-    with site("plain") as made, pod(made, folder / "pod", key, image) as ours:
+    user = {"QEMU_USER": QEMU_USER}
+    with site("plain") as made, pod(made, folder / "pod", key, image, user) as ours:
+        # As little as a container has; QEMU's tools run as its own user here.
+        ours.rights, ours.open = Rights(tuple(NEEDED)), True
         copy = exports(ours) / "copy.qcow2"
         run = ours.boot()
         note(ours, "one")

@@ -1,7 +1,8 @@
 """A VM that runs, as far as changes to its disk are concerned; QEMU's part is qemu-img's."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,12 +38,18 @@ class Qemu(Monitor):
         return {}
 
 
+@asynccontextmanager
+async def without_agent() -> AsyncIterator[str]:
+    yield "no guest agent answers"
+
+
 class Running:
     """A VM that runs, as far as `Changes` sees it."""
 
     def __init__(self, made: Volumes) -> None:
         self.made = made
         self.qemu = Qemu(made.disk)
+        self.at_rest = without_agent
         self.phase = Phase.RUNNING
         self.stops: list[request.Request | None] = []
 
@@ -51,8 +58,7 @@ class Running:
             return await work(
                 Changes(
                     self.qemu,
-                    self.made.folder / "no-agent",
-                    asyncio.Lock(),
+                    self.at_rest,
                     self.made.place,
                     lambda: State(self.phase, 0),
                     # What is to be done has to be written down by then.

@@ -13,7 +13,7 @@ from launcher.host import access
 from launcher.host.account import Account, assumed
 from launcher.host.errors import RightMissing
 from launcher.host.process import Limits, run, spawn
-from launcher.life.start import how_to_open
+from launcher.life.launch import how_to_open
 from tests.storage.processes import assert_child_dies_with, shell
 
 ROOT = Path(__file__).parents[2]

@@ -1,19 +1,22 @@
 """What the control socket's commands do to the disk of a VM that runs."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
-from launcher.disk import request
+from launcher.disk import pet, request
 from launcher.disk.request import Restore
 from launcher.disk.snapshot import listing, offline
 from launcher.disk.snapshot.notes import How
 from launcher.host.errors import AlreadyThere, Busy, InputMissing, LauncherError, StorageError
 from launcher.host.unix import listening
 from launcher.life import changes, control
+from launcher.life import volumes as volumes_
 from launcher.life.changes import Changes
 from launcher.life.control import Line
 from launcher.life.state import Phase
@@ -68,11 +71,11 @@ def test_guest_at_rest_is_told_so_unless_it_took_too_long(
     thawed_before_its_end: list[bool] = []
 
     @asynccontextmanager
-    async def frozen(_: Path) -> Any:
+    async def frozen() -> Any:
         yield ""
         thawed_before_its_end.append(not running.names())
 
-    monkeypatch.setattr(changes, "at_rest", frozen)
+    running.at_rest = frozen
     assert create(running)["how"] == "agent-frozen"
     running.do(lambda ours: ours.delete({"name": "early"}))
     monkeypatch.setattr(changes, "FROZEN", 0.05)
@@ -106,6 +109,25 @@ def test_restore_is_written_down_before_the_vm_is_stopped(running: Running) -> N
     assert running.stops == [Restore("early", kept)]
 
 
+@pytest.mark.parametrize(
+    "late", [Changes.delete, Changes.restore, Changes.create, Changes.hold, Changes.rebase]
+)
+def test_what_waits_behind_a_restore_is_not_done(
+    running: Running, late: Callable[[Changes, Mapping[str, Any]], Awaitable[object]]
+) -> None:
+    create(running)
+
+    async def both(ours: Changes) -> list[object]:
+        work = ours.restore({"name": "early"}), late(ours, {"name": "early"})
+        return [*await asyncio.gather(*work, return_exceptions=True)]
+
+    first, second = running.do(both)
+    assert isinstance(first, dict)
+    assert isinstance(second, Busy)
+    assert second.message == "the VM is shutting down"
+    assert (running.names(), running.stops) == (["early"], [Restore("early", first["kept"])])
+
+
 def test_restore_that_discards(running: Running) -> None:
     create(running)
     assert running.do(lambda ours: ours.restore({"name": "early", "discard": True}))["kept"] == ""
@@ -136,6 +158,85 @@ def test_rebase_that_cannot_be_stops_nothing(running: Running) -> None:
     running.do(lambda ours: ours.delete({"name": "early"}))
     running.do(lambda ours: ours.rebase(asked))
     assert [str(each) for each in running.stops] == [f"move to the base sha256-{'00' * 32}"]
+
+
+class Hung:
+    """A volume that hangs until the test ends. `begun` is set once somebody waits for it."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.over = threading.Event()
+
+    def __call__(self, *_: object) -> None:
+        self.begun.set()
+        self.over.wait(10)
+        raise StorageError("it hung")
+
+
+@pytest.fixture
+def hung() -> Iterator[Hung]:
+    made = Hung()
+    yield made
+    made.over.set()
+
+
+@pytest.mark.parametrize(
+    "change", [Changes.create, Changes.delete, Changes.hold, Changes.restore, Changes.rebase]
+)
+def test_volume_that_hangs_is_told(
+    running: Running,
+    hung: Hung,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Changes, Mapping[str, Any]], Awaitable[object]],
+) -> None:
+    monkeypatch.setattr(volumes_, "ANSWER", 0.05)
+    monkeypatch.setattr(listing, "read", hung)
+    monkeypatch.setattr(pet, "find", hung)
+    with pytest.raises(StorageError, match=r"/pet did not answer within 0\.05 s"):
+        running.do(lambda ours: change(ours, {"name": "early"}))
+    assert running.stops == []
+
+
+def test_exports_are_tidied_up_later_where_the_volume_hangs(
+    running: Running, hung: Hung, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(volumes_, "ANSWER", 0.05)
+    monkeypatch.setattr(listing, "read", hung)
+    running.do(Changes.tidy)
+    assert "the snapshot of an export is left: the volume" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("where", "change"),
+    [
+        ((listing, "remark"), lambda ours: ours.create({"name": "late"})),
+        ((listing, "forget"), lambda ours: ours.delete({"name": "early"})),
+        ((request, "save"), lambda ours: ours.restore({"name": "early"})),
+    ],
+    ids=["create", "delete", "restore"],
+)
+def test_writing_that_hangs_keeps_nobody(
+    running: Running,
+    hung: Hung,
+    monkeypatch: pytest.MonkeyPatch,
+    where: tuple[object, str],
+    change: Callable[[Changes], Awaitable[object]],
+) -> None:
+    create(running)
+    monkeypatch.setattr(*where, hung)
+
+    async def stopped_meanwhile(ours: Changes) -> bool:
+        changing = asyncio.ensure_future(change(ours))
+        while not hung.begun.is_set():
+            await asyncio.sleep(0.01)
+        is_free = not hung.over.is_set() and not changing.done()
+        changing.cancel()
+        return is_free
+
+    begun = time.monotonic()
+    assert running.do(stopped_meanwhile)
+    assert time.monotonic() - begun < 5
+    assert running.stops == []
 
 
 def served(running: Running, client: Callable[[Line], T]) -> T:

@@ -64,9 +64,7 @@ def test_that_of_a_move_under_way_stays(made: Volumes) -> None:
     assert made.names() == ALL
 
 
-def test_volume_that_is_read_only_is_told(
-    made: Volumes, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_volume_that_is_read_only_is_told(made: Volumes, caplog: pytest.LogCaptureFixture) -> None:
     folder = made.place.folder
     run("mount", "--bind", folder, folder)
     try:

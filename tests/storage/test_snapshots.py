@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,20 @@ def test_damaged_notes_are_no_obstacle(taken: Volumes) -> None:
     assert listed(taken) == {"early": How.UNKNOWN}
 
 
+def test_notes_that_cannot_be_written_are_no_obstacle(
+    taken: Volumes, caplog: pytest.LogCaptureFixture
+) -> None:
+    # As on a full volume, whose disk may still have room inside.
+    taken.place.notes.with_name(f"{taken.place.notes.name}.new").mkdir()
+    told = offline.create(taken.place, "late", "", None)
+    assert (told.name, told.how) == ("late", How.OFFLINE)
+    assert "writing the notes on snapshots" in caplog.text
+    offline.restore(taken.place, "early", KEEP, None)
+    assert holds(taken.disk, 9, "8M")
+    offline.delete(taken.place, "late", None)
+    assert listed(taken) == {"early": How.OFFLINE, KEEP: How.UNKNOWN}
+
+
 def test_restore_keeps_the_state_before(taken: Volumes) -> None:
     offline.restore(taken.place, "early", KEEP, None)
     assert holds(taken.disk, 9, "8M")
@@ -110,18 +125,24 @@ def test_disk_that_has_grown_since_grows_again(taken: Volumes) -> None:
     assert holds(taken.disk, 0, "199M")
 
 
-def test_disk_in_use_is_busy(taken: Volumes) -> None:
-    argv = ["qemu-io", "-f", "qcow2", str(taken.disk)]
+@contextmanager
+def in_use(made: Volumes) -> Iterator[None]:
+    argv = ["qemu-io", "-f", "qcow2", str(made.disk)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdin
         assert holder.stdout
         assert holder.stdout.read(len("qemu-io>")) == b"qemu-io>"
+        yield
+        holder.stdin.close()
+
+
+def test_disk_in_use_is_busy(taken: Volumes) -> None:
+    with in_use(taken):
         with pytest.raises(Busy, match="another process has it open"):
             offline.create(taken.place, "late", "", None)
         with pytest.raises(Busy):
             offline.restore(taken.place, "early", KEEP, None)
         assert listed(taken) == {"early": How.OFFLINE}
-        holder.stdin.close()
 
 
 @pytest.fixture
@@ -174,6 +195,29 @@ def test_request_is_carried_out_once(taken: Volumes) -> None:
     taken.start()
     assert holds(taken.disk, 5, "8M")
     assert set(listed(taken)) == {"early", KEEP}
+
+
+def test_what_is_asked_for_is_not_removed_or_replaced(taken: Volumes) -> None:
+    offline.create(taken.place, "late", "", None)
+    offline.ask(taken.place, Restore("early", KEEP))
+    for name in ("early", "late"):
+        with pytest.raises(Busy, match="told to restore the snapshot early first"):
+            offline.delete(taken.place, name, None)
+        with pytest.raises(Busy, match="told to restore the snapshot early first"):
+            offline.ask(taken.place, Restore(name, ""))
+    assert request.load(taken.place) == Restore("early", KEEP)
+    taken.start()
+    assert set(listed(taken)) == {"early", "late", KEEP}
+
+
+def test_nothing_is_asked_of_a_vm_that_was_started_meanwhile(taken: Volumes) -> None:
+    with pytest.raises(InputMissing):
+        offline.ask(taken.place, Restore("late", ""))
+    with in_use(taken), pytest.raises(Busy, match="in use by another process"):
+        offline.ask(taken.place, Restore("early", KEEP))
+    assert request.load(taken.place) is None
+    taken.start()
+    assert holds(taken.disk, 3, "8M")
 
 
 def test_request_for_what_is_gone_stops_the_start(taken: Volumes) -> None:

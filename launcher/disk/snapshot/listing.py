@@ -1,14 +1,24 @@
 """A pet's snapshots as its disk has them, with what is noted about them."""
 
+import logging
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from launcher.disk.place import Place
 from launcher.disk.snapshot import notes
 from launcher.disk.snapshot.notes import How, Note
-from launcher.host.errors import AlreadyThere, ImageRefused, InputMissing, StorageError
+from launcher.host.errors import (
+    AlreadyThere,
+    ImageRefused,
+    InputMissing,
+    LauncherError,
+    StorageError,
+)
 from launcher.image.format import snapshots
 from launcher.image.format.qcow2 import NotQcow2
 from launcher.image.format.snapshots import Snapshot
+
+logger = logging.getLogger("startvm")
 
 
 class Taken(NamedTuple):
@@ -88,16 +98,25 @@ def refuse_twice(place: Place, name: str) -> None:
 
 
 def remark(place: Place, name: str, how: How, description: str) -> Taken:
-    """Note how the snapshot `name`, just taken, was taken."""
+    """Note how the snapshot `name`, just taken, was taken; it is there also if that cannot be."""
     there = read(place)
     made = next(each for each in there if each.name == name)
-    notes.save(place, notes.load(place) | {name: Note(made.taken, how, description)}, there)
+    _note(place, notes.load(place) | {name: Note(made.taken, how, description)}, there)
     return Taken(name, made.taken, made.disk_size, how, description)
 
 
 def forget(place: Place) -> None:
     """Drop the notes on snapshots that are no more."""
-    notes.save(place, notes.load(place), read(place))
+    _note(place, notes.load(place), read(place))
+
+
+def _note(place: Place, known: Mapping[str, Note], there: tuple[Snapshot, ...]) -> None:
+    """What was changed is changed: on a full volume, say, a snapshot may be removed and its note
+    cannot."""
+    try:
+        notes.save(place, known, there)
+    except LauncherError as err:
+        logger.warning("%s", err)
 
 
 def moment(taken: int) -> str:

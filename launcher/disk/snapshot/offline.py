@@ -5,14 +5,16 @@ counted too often, which takes space and harms nobody: qcow2 raises a count befo
 on it, and lowers it after. The next restore puts that right.
 """
 
+from launcher.disk import holder, request
 from launcher.disk.alone import alone
 from launcher.disk.place import Place, explained, sync
+from launcher.disk.request import Restore
 from launcher.disk.snapshot import listing, name
 from launcher.disk.snapshot.listing import Taken
 from launcher.disk.snapshot.notes import How
 from launcher.host import access, process
 from launcher.host.account import Account
-from launcher.host.errors import StorageError
+from launcher.host.errors import Busy, StorageError
 from launcher.image.format.qemu_img import LEAKS
 from launcher.machine.options import text
 
@@ -48,9 +50,30 @@ def delete(place: Place, snapshot: str, account: Account | None) -> None:
     :raise InputMissing: when there is none of that name; otherwise as for `create`.
     """
     with alone(place):
+        _refuse_asked(place)
         listing.find(place, snapshot)
         _run(place, "delete", snapshot, account)
         listing.forget(place)
+
+
+def ask(place: Place, wanted: Restore) -> None:
+    """Write down a restore that is carried out next, by whoever gets to it. From here on its
+    snapshot is not removed, and no VM runs before it is done.
+
+    :raise InputMissing: when there is no such snapshot.
+    :raise Busy: when something else is asked for, or the VM was started meanwhile; then nothing is
+        asked for.
+    """
+    with alone(place):
+        _refuse_asked(place)
+        listing.find(place, wanted.snapshot)
+        request.save(place, wanted)
+        # A start that has the disk by now may have looked for requests before there was this one.
+        try:
+            holder.refuse_second(place)
+        except Busy:
+            request.forget(place)
+            raise
 
 
 def restore(place: Place, snapshot: str, keep: str, account: Account | None) -> None:
@@ -72,6 +95,11 @@ def restore(place: Place, snapshot: str, keep: str, account: Account | None) -> 
             if name.is_of_export(each):
                 _run(place, "delete", each, account)
         listing.forget(place)
+
+
+def _refuse_asked(place: Place) -> None:
+    if asked := request.load(place):
+        raise Busy(f"the pet {place.name} is told to {asked} first", hint="wait until that is done")
 
 
 def _run(place: Place, verb: str, snapshot: str, account: Account | None) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from launcher.life import freeze
-from launcher.life.freeze import FREEZING, THAWING, THAWS, at_rest
+from launcher.life.freeze import FREEZING, PAUSE, THAWING, THAWS, Freezer
 from tests.unit.life import clock
 from tests.unit.life.test_agent import Answer, Port, good, says
 
@@ -49,7 +49,7 @@ class Frozen:
         async with await asyncio.start_unix_server(self.port.serve, self.port.path):
             begun = asyncio.get_running_loop().time()
             try:
-                async with at_rest(self.port.path) as self.unfrozen:
+                async with Freezer(self.port.path, asyncio.Lock()).at_rest() as self.unfrozen:
                     self.port.asked.append(WORK)
                     if work:
                         raise work
@@ -109,3 +109,63 @@ def test_thaw_is_said_again_until_it_is_heard(path: Path, caplog: pytest.LogCapt
     assert seen.order == [FREEZE, WORK, *[THAW] * THAWS]
     assert seen.seconds == THAWS * THAWING
     assert "may still be frozen" in caplog.text
+
+
+class OneAtATime(Port):
+    """An agent that freezes for `busy` seconds and hears nothing meanwhile, as qemu-ga does, which
+    has one thread. What it was told waits for it."""
+
+    def __init__(self, path: Path, busy: float) -> None:
+        super().__init__(path, self.work)
+        self.busy = busy
+        self.hears = asyncio.Event()
+        self.hears.set()
+        self.changes: list[str] = []
+
+    def work(self, command: dict[str, Any]) -> bytes:
+        name = command["execute"]
+        if name == FREEZE:
+            self.hears.clear()
+            asyncio.get_running_loop().call_later(self.busy, self.hears.set)
+        self.changes += [name] if name in (FREEZE, THAW) else []
+        return b"" if name == FREEZE else able(command)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard = asyncio.StreamReader()
+        answering = asyncio.ensure_future(super().serve(heard, writer))
+        while line := await reader.readline():
+            await self.hears.wait()
+            heard.feed_data(line)
+        heard.feed_eof()
+        await answering
+
+
+def test_guest_whose_freeze_took_too_long_is_thawed_in_the_end(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    port = OneAtATime(path, busy=600)
+
+    async def freeze_and_wait() -> float:
+        lock = asyncio.Lock()
+        freezer = Freezer(path, lock)
+        async with await asyncio.start_unix_server(port.serve, path):
+            watch = asyncio.ensure_future(freezer.watch())
+            async with freezer.at_rest() as unfrozen:
+                assert "did not answer" in unfrozen
+            loop = asyncio.get_running_loop()
+            # Others get their turn with the agent meanwhile.
+            async with asyncio.timeout(THAWING + PAUSE), lock:
+                assert port.changes == [FREEZE]
+            async with asyncio.timeout(700):
+                while THAW not in port.changes or lock.locked():
+                    await asyncio.sleep(1)
+            # Once it is thawed it is left alone.
+            before = len(port.asked)
+            await asyncio.sleep(60)
+            assert len(port.asked) == before
+            watch.cancel()
+            return loop.time()
+
+    assert 600 <= clock.run(freeze_and_wait()) - 60 < 610 + PAUSE
+    assert "not frozen any more" in caplog.text
