@@ -3,13 +3,10 @@
 import gzip
 import hashlib
 import socket
-import ssl
-import subprocess
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -18,6 +15,7 @@ from launcher.image.source import retry
 from tests.storage import http_server
 from tests.storage.conftest import Images, Volume
 from tests.storage.http_server import Reply, Server
+from tests.storage.tls import Certificate
 
 
 @pytest.fixture(autouse=True)
@@ -308,34 +306,20 @@ def test_a_proxy_that_is_not_there(
     assert "geheim" not in str(err)
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that nobody trusts by himself, with its key in one file."""
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    argv += ["-noenc", "-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([*argv, "-keyout", path, "-out", f"{path}.crt"], check=True, capture_output=True)
-    with path.open("ab") as file:
-        file.write(Path(f"{path}.crt").read_bytes())
-    return path
-
-
 def test_https_with_an_authority_of_ones_own(
     volume: Volume,
     server: Server,
     images: Images,
-    certificate: Path,
+    certificate: Certificate,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate)
-    with http_server.running(tls) as secure:
+    with certificate.server() as secure:
         url = secure.serve("/disk.qcow2", images.qcow2.read_bytes())
         err = failing(volume, url)
         assert isinstance(err, SourceUnavailable)
         assert "its certificate is not trusted" in str(err)
         assert "REQUESTS_CA_BUNDLE" in str(err)
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", f"{certificate}.crt")
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.path))
         assert volume.ensure(url).path.is_file()
 
 
@@ -343,15 +327,13 @@ def test_https_that_ends_in_http_is_said(
     volume: Volume,
     server: Server,
     images: Images,
-    certificate: Path,
+    certificate: Certificate,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", f"{certificate}.crt")
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.path))
     there = server.serve("/disk.qcow2", images.qcow2.read_bytes())
-    with http_server.running(tls) as secure:
+    with certificate.server() as secure:
         volume.ensure(secure.serve("/d.qcow2", Reply(status=301, headers={"Location": there})))
     assert "the last part of the way is not encrypted" in caplog.text
 

@@ -118,9 +118,7 @@ class Client:
         try:
             for _ in range(MOST_REDIRECTS + 1):
                 sent = self._credentials.of(url)
-                answer = line.get(
-                    bare(url), sent.headers | headers, is_all=sent.is_all, timeout=timeout
-                )
+                answer = line.get(bare(url), sent | headers, timeout)
                 target = line.session.get_redirect_target(answer)
                 if target is None:
                     if answer.ok:
