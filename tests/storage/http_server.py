@@ -9,8 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase, BytesIO
+from typing import Literal
 
 PIECE = 1 << 16
+
+# Of what drips: how many single bytes, and how many seconds lie between them.
+DROPS = 100
+DROP = 0.05
 
 
 @dataclass(slots=True)
@@ -31,6 +37,7 @@ class Reply:
     `hold`: stop halfway until told to go on. `silent`: say nothing at all and hang up.
     `wait`: what to do before the first byte of the body. `speed`: bytes per second of the body.
     `keep`: let the connection be used for another request.
+    `drips`: what begins with single bytes, so slowly that a test waits five seconds for the rest.
     """
 
     body: bytes = b""
@@ -45,6 +52,7 @@ class Reply:
     wait: Callable[[], object] | None = None
     speed: int | None = None
     keep: bool = False
+    drips: Literal["", "headers", "body"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +146,15 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(length))
         if not reply.keep:
             self.send_header("Connection", "close")
-        self.end_headers()
         try:
+            if reply.drips == "headers":
+                file, head = self.wfile, BytesIO()
+                self.wfile = head
+                self.end_headers()
+                self.wfile = file
+                drip(file, head.getvalue())
+            else:
+                self.end_headers()
             with self.ours.answering():
                 self.wfile.flush()
                 if reply.wait:
@@ -163,6 +178,8 @@ class Handler(BaseHTTPRequestHandler):
             piece = body[start : start + PIECE]
             if reply.chunked:
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            elif reply.drips == "body" and start == 0:
+                drip(self.wfile, piece)
             else:
                 self.wfile.write(piece)
             self.ours.count(len(piece))
@@ -173,6 +190,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: what a test wants to know is in `Server.requests`."""
+
+
+def drip(file: BufferedIOBase, data: bytes) -> None:
+    for at in range(min(DROPS, len(data))):
+        file.write(data[at : at + 1])
+        time.sleep(DROP)
+    file.write(data[DROPS:])
 
 
 @contextmanager
