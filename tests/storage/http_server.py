@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BufferedIOBase, BytesIO
-from typing import Literal
+from typing import Any, Literal
+
+from tests.storage import tunnel
 
 PIECE = 1 << 16
 
@@ -66,7 +68,9 @@ class Server:
 
     The last of several is given from then on. Or it maps to what makes an answer of a request.
     What is not in it is 404. `sent`: bytes of bodies. `most_at_once`: connections whose answers
-    were under way at the same time. `connections`: all that were ever made.
+    were under way at the same time. `connections`: all that were ever made. `drop_handshakes`: how
+    many connections are closed instead of answering in TLS. `behind`: where a tunnel leads that is
+    asked for with CONNECT; the reply for `host:port` decides about it.
     """
 
     def __init__(self, address: tuple[str, int]) -> None:
@@ -76,6 +80,8 @@ class Server:
         self.sent = 0
         self.most_at_once = 0
         self.connections = 0
+        self.drop_handshakes = 0
+        self.behind = address
         self._at_once = 0
         self.requests: list[Request] = []
         self._lock = threading.Lock()
@@ -83,7 +89,8 @@ class Server:
     def url(self, path: str, user: str = "") -> str:
         """The address of `path`; `user` is `name:password`."""
         host, port = self.address
-        return f"{self.scheme}://{user and user + '@'}{host}:{port}{path}"
+        shown = f"[{host}]" if ":" in host else host
+        return f"{self.scheme}://{user and user + '@'}{shown}:{port}{path}"
 
     def serve(self, path: str, reply: Reply | bytes, *more: Reply) -> str:
         """Answer requests for `path` so; returns its address."""
@@ -168,6 +175,15 @@ class Handler(BaseHTTPRequestHandler):
             linger = struct.pack("ii", 1, 0)
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
+    def do_CONNECT(self) -> None:
+        self.close_connection = True
+        reply = self.ours.reply_to(Request(self.path, dict(self.headers)))
+        self.send_response(reply.status)
+        self.end_headers()
+        self.wfile.flush()
+        if reply.status == 200:
+            tunnel.between(self.connection, self.ours.behind)
+
     def send_body(self, reply: Reply) -> None:
         body = reply.body if reply.cut is None else reply.body[: reply.cut]
         for start in range(0, len(body), PIECE):
@@ -209,11 +225,24 @@ def running(tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Itera
     class Listener(ThreadingHTTPServer):
         # Sixteen connections at once must not wait for each other.
         request_queue_size = 128
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+        def get_request(self) -> tuple[socket.socket, Any]:
+            connection, address = super().get_request()
+            if server.drop_handshakes:
+                server.drop_handshakes -= 1
+                # All that came is read, so that it is not a reset.
+                connection.recv(1 << 16)
+                connection.close()
+                raise OSError("dropped")
+            if tls:
+                connection = tls.wrap_socket(
+                    connection, server_side=True, do_handshake_on_connect=False
+                )
+            return connection, address
 
     with Listener((host, 0), OurHandler) as listener:
         listener.daemon_threads = True
-        if tls:
-            listener.socket = tls.wrap_socket(listener.socket, server_side=True)
         server = Server((host, listener.server_address[1]))
         server.scheme = "https" if tls else "http"
         OurHandler.ours = server

@@ -32,7 +32,8 @@ def nothing_left() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("drips", "came"), [("headers", "no answer came"), ("body", r"\d+ bytes came \(.*nothing was kept")]
+    ("drips", "came"),
+    [("headers", "no answer came"), ("body", r"\d+ bytes came \(.*nothing was kept")],
 )
 def test_a_byte_now_and_then_is_not_enough(
     volume: Volume, server: Server, images: Images, drips: Literal["headers", "body"], came: str
@@ -105,7 +106,7 @@ def test_the_list_of_checksums_takes_of_the_same_time(
     line = f"{images.digest}  disk.qcow2\n".encode()
     sums = server.serve("/SHA256SUMS", Reply(line, wait=wait))
     url = server.serve("/disk.qcow2", Reply(images.qcow2.read_bytes(), wait=wait))
-    with pytest.raises(SourceUnavailable, match="IMG_SOURCE=.* is not here after 2 s"):
+    with pytest.raises(SourceUnavailable, match=r"IMG_SOURCE=.* is not here after 2 s"):
         volume.ensure(url, IMG_CHECKSUM=sums, FETCH_TIMEOUT="2")
     assert server.paths() == ["/SHA256SUMS", "/disk.qcow2"]
 

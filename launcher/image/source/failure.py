@@ -42,6 +42,9 @@ def explain(err: BaseException, stall: float) -> tuple[str, bool]:
         if isinstance(cause, ssl.SSLCertVerificationError):
             text = f"its certificate is not trusted ({cause.verify_message})"
             return f"{text}; REQUESTS_CA_BUNDLE names a file with the authorities to trust", False
+        # In the middle of a handshake, or without the goodbye that TLS has.
+        if isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return "the server closed the connection", True
         if isinstance(cause, ssl.SSLError):
             return f"TLS failed ({cause.reason or 'no reason given'})", False
         if isinstance(cause, socket.gaierror):

@@ -71,7 +71,7 @@ class Client:
         if answer.status_code in EXPIRED and place != self.url:
             answer.close()
             answer = self._follow(line, self.url, headers, timeout)
-        if answer.status_code in retry.NOT_NOW:
+        if retry.is_not_now(answer.status_code):
             asked = retry.retry_after(answer.headers.get("Retry-After", ""), time.time())
             answer.close()
             raise Again(f"it answered {answer.status_code}", self.refusal(answer), asked)
