@@ -9,16 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from io import BufferedIOBase, BytesIO
+from io import BytesIO
 from typing import Any, Literal
 
 from tests.storage import tunnel
+from tests.storage.drip import drip
 
 PIECE = 1 << 16
-
-# Of what drips: how many single bytes, and how many seconds lie between them.
-DROPS = 100
-DROP = 0.05
 
 
 @dataclass(slots=True)
@@ -206,13 +203,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: what a test wants to know is in `Server.requests`."""
-
-
-def drip(file: BufferedIOBase, data: bytes) -> None:
-    for at in range(min(DROPS, len(data))):
-        file.write(data[at : at + 1])
-        time.sleep(DROP)
-    file.write(data[DROPS:])
 
 
 @contextmanager

@@ -10,7 +10,8 @@ import pytest
 from launcher.host.errors import SourceUnavailable
 from launcher.image.source import anew, parts, retry
 from tests.storage.conftest import Images, Volume
-from tests.storage.http_server import DROP, DROPS, Reply, Server
+from tests.storage.drip import DROP, DROPS
+from tests.storage.http_server import Reply, Server
 from tests.storage.ranged import Ranged
 from tests.storage.tls import Certificate
 

@@ -1,9 +1,14 @@
 """https: whom we trust, and what is said when something is wrong with it."""
 
+import shutil
+import subprocess
+from pathlib import Path
+
 import pytest
 
-from launcher.host.errors import SourceUnavailable
+from launcher.host.errors import InputMissing, SourceUnavailable
 from launcher.image.source import parts, retry
+from tests.storage import http_server
 from tests.storage.conftest import Images, Volume
 from tests.storage.http_server import Reply, Server
 from tests.storage.ranged import Ranged, Times
@@ -92,3 +97,61 @@ def test_ranges(volume: Volume, images: Images, certificate: Certificate) -> Non
         assert volume.ensure(secure.url("/disk.qcow2")).digest == images.digest
         assert all("Range" in each.headers for each in secure.requests)
         assert len(secure.requests) >= 5
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "cannot be read: No such file"),
+        ("no PEM", "has no certificate in it"),
+        ("", "has no certificate in it"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "has no certificate in"),
+    ],
+)
+def test_authorities_that_cannot_be_read(
+    volume: Volume,
+    server: Server,
+    certificate: Certificate,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    text: str | None,
+    words: str,
+) -> None:
+    path = tmp_path / "ca.crt"
+    if text is not None:
+        path.write_text(text)
+    monkeypatch.setenv(name, str(path))
+    with certificate.server() as secure:
+        err = failing(volume, secure.url("/disk.qcow2"))
+        assert secure.connections == 0
+    assert isinstance(err, InputMissing)
+    assert f"{name}={str(path)!r} {words}" in str(err)
+
+
+def test_a_folder_of_authorities(
+    volume: Volume,
+    server: Server,
+    images: Images,
+    certificate: Certificate,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the hash of their names, as OpenSSL has it."""
+    shutil.copy(certificate.path, tmp_path / "ca.pem")
+    subprocess.run(["openssl", "rehash", tmp_path], check=True, capture_output=True)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
+    with certificate.server() as secure:
+        url = secure.serve("/disk.qcow2", images.qcow2.read_bytes())
+        assert volume.ensure(url).digest == images.digest
+
+
+@pytest.mark.usefixtures("trusted")
+def test_an_address_of_ipv6(volume: Volume, images: Images, certificate: Certificate) -> None:
+    with http_server.running(certificate.context(), host="::1") as secure:
+        secure.replies["/disk.qcow2"] = Ranged(images.qcow2.read_bytes())
+        url = secure.url("/disk.qcow2")
+        assert url.startswith("https://[::1]:")
+        assert volume.ensure(url).digest == images.digest
+        assert {each.headers["Host"] for each in secure.requests} == {f"[::1]:{secure.address[1]}"}

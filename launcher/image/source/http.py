@@ -135,7 +135,9 @@ def _resume(client: Client, line: Line, files: Files, deadline: float) -> Begun 
     if answer.status_code == 206 and ranges.pinned(answer.headers, span) == listing.pinned:
         return Begun(answer, listing.pinned, listing)
     answer.close()
-    logger.info("%s changed since an earlier try, which is of no use now", client.shown)
+    # What says nothing of the file leaves the parts to a later try.
+    if answer.status_code in (200, 206, 416):
+        logger.info("%s changed since an earlier try, which is of no use now", client.shown)
     return None
 
 
