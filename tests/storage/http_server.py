@@ -34,7 +34,8 @@ class Reply:
     `cut`: after how many bytes the connection ends; `reset`: whether it does so rudely.
     `chunked`: as pieces that carry their own length; a cut then leaves out the last piece's end.
     `hold`: stop halfway until told to go on. `silent`: say nothing at all and hang up.
-    `wait`: what to do before the first byte of the body. `speed`: bytes per second of the body.
+    `late`: what to do before a word is said, while others get answers. `wait`: the same before
+    the first byte of the body. `speed`: bytes per second of the body.
     `keep`: let the connection be used for another request.
     `drips`: what begins with single bytes, so slowly that a test waits five seconds for the rest.
     """
@@ -48,6 +49,7 @@ class Reply:
     chunked: bool = False
     hold: Hold | None = None
     silent: bool = False
+    late: Callable[[], object] | None = None
     wait: Callable[[], object] | None = None
     speed: int | None = None
     keep: bool = False
@@ -138,6 +140,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         reply = self.ours.reply_to(Request(self.path, dict(self.headers)))
         self.close_connection = not reply.keep
+        if reply.late:
+            reply.late()
         if reply.silent:
             return
         self.send_response(reply.status)

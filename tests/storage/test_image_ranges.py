@@ -352,10 +352,7 @@ def test_a_refusal_does_not_wait_for_connections(
     def spoil(reply: Reply, first: int, end: int) -> Reply:
         if first == 2 * MIB:
             return replace(reply, hold=hold)
-        if first > 2 * MIB:
-            hold.reached.wait(10)
-            answer.wait(30)
-        return reply
+        return replace(reply, late=lambda: answer.wait(30)) if first > 2 * MIB else reply
 
     server.replies["/disk"] = Ranged(b"no image" + bytes(4 * MIB), spoil=spoil)
     started = time.monotonic()
