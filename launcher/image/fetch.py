@@ -96,7 +96,8 @@ def _fetch(
     started = time.monotonic()
     memory.share_heaps()
     tell(f"fetching {want.shown}")
-    checksum = _expected(want, address)
+    deadline = started + want.terms.patience
+    checksum = _expected(want, address, deadline)
     if checksum is None and "://" in address:
         logger.info("IMG_CHECKSUM is not set: %s is taken as it comes", want.shown)
     with kept(
@@ -110,7 +111,7 @@ def _fetch(
             for path, err in leftovers.remove(want.folder, files.key, but=but):
                 logger.warning("%s, of an earlier fetch, stays: %s", path, err.strerror or err)
         with temporary.file(want.folder, files.stem) as part:
-            arrival = transfer.bring(want, address, checksum, part, tell, files)
+            arrival = transfer.bring(want, address, checksum, part, tell, files, deadline)
             origin = Origin(
                 address=Address.of(address),
                 digests=arrival.arrived,
@@ -132,20 +133,22 @@ def _fetch(
     return base
 
 
-def _expected(want: Wanted, address: str) -> Checksum | None:
+def _expected(want: Wanted, address: str, deadline: float) -> Checksum | None:
     """The checksum with its digest filled in, from the SUMS file if need be."""
     checksum = want.checksum
     if checksum is None or checksum.digest:
         return checksum
     shown = redact(checksum.sums_url)
-    text = anew(lambda _: _read(checksum.sums_url, shown, want.terms)).decode("utf-8", "replace")
+    text = anew(lambda _: _read(checksum.sums_url, shown, want.terms, deadline), deadline).decode(
+        "utf-8", "replace"
+    )
     digest = sums.look_up(text, checksum.algorithm, sums.file_name(address), shown)
     return checksum._replace(digest=digest)
 
 
-def _read(url: str, shown: str, terms: Terms) -> bytes:
+def _read(url: str, shown: str, terms: Terms, deadline: float) -> bytes:
     data = b""
-    with opened(url, "IMG_CHECKSUM", terms) as stream:
+    with opened(url, "IMG_CHECKSUM", terms, deadline=deadline) as stream:
         for chunk in stream.chunks:
             data += chunk
             if len(data) > MOST_SUMS:

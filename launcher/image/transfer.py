@@ -54,6 +54,7 @@ def bring(
     part: Path,
     tell: Callable[[str], None] = progress.silent,
     files: Files | None = None,
+    deadline: float | None = None,
 ) -> Arrival:
     """Bring the bytes at `address` over, unpacked, into `part`, and compare with `checksum`.
 
@@ -61,12 +62,13 @@ def bring(
 
     :param files: what a download may be kept in, for the next try to go on with.
     :param tell: is told every few seconds how far it is.
+    :param deadline: of `time.monotonic()`; by default as far ahead as the terms say.
     :raise ImageRefused: when they are not an image, not a qcow2 image to trust as far as its
         header tells, or not what `checksum` says.
     :raise SourceUnavailable: when they do not come.
     :raise StorageError: when there is no space for them.
     """
-    deadline = time.monotonic() + want.terms.patience
+    until = time.monotonic() + want.terms.patience if deadline is None else deadline
 
     def attempt(is_one_stream: bool) -> Arrival:
         with opened(
@@ -74,11 +76,11 @@ def bring(
             want.setting,
             want.terms,
             files=None if is_one_stream else files,
-            deadline=deadline,
+            deadline=until,
         ) as stream:
             return _take_in(want, stream, checksum, part, tell)
 
-    return anew(attempt)
+    return anew(attempt, until)
 
 
 def _take_in(

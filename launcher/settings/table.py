@@ -100,8 +100,10 @@ class Settings(NamedTuple):
         "Image",
         "IMG_NETRC_FILE",
         parse.path,
-        "A file with users and passwords by host, as curl and ftp have it in `~/.netrc`. Where "
-        "IMG_HEADERS_FILE is set too, one of the two files may be missing.",
+        "A file with users and passwords by host, as curl and ftp have it in `~/.netrc`. Its "
+        "`default` is for the server of IMG_SOURCE only, and nothing of it is sent without TLS "
+        "where IMG_SOURCE is an https address. Where IMG_HEADERS_FILE is set too, one of the two "
+        "files may be missing.",
     )
     fetch_stall_timeout: int = setting(
         "Image",

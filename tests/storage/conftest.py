@@ -15,8 +15,9 @@ from launcher.image import fetch
 from launcher.image.base import Base
 from launcher.settings.load import Surroundings, load
 from launcher.settings.table import Settings
-from tests.storage import http_server
+from tests.storage import http_server, tls
 from tests.storage.http_server import Server
+from tests.storage.tls import Certificate
 
 MIB = 1 << 20
 
@@ -73,6 +74,17 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         monkeypatch.delenv(name.upper(), raising=False)
     with http_server.running() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return tls.make(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def trusted(certificate: Certificate, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our certificate is one to trust."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.path))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from typing import Any, Literal
+
+from tests.storage import tunnel
+from tests.storage.drip import drip
 
 PIECE = 1 << 16
 
@@ -29,8 +34,10 @@ class Reply:
     `cut`: after how many bytes the connection ends; `reset`: whether it does so rudely.
     `chunked`: as pieces that carry their own length; a cut then leaves out the last piece's end.
     `hold`: stop halfway until told to go on. `silent`: say nothing at all and hang up.
-    `wait`: what to do before the first byte of the body. `speed`: bytes per second of the body.
+    `late`: what to do before a word is said, while others get answers. `wait`: the same before
+    the first byte of the body. `speed`: bytes per second of the body.
     `keep`: let the connection be used for another request.
+    `drips`: what begins with single bytes, so slowly that a test waits five seconds for the rest.
     """
 
     body: bytes = b""
@@ -42,9 +49,11 @@ class Reply:
     chunked: bool = False
     hold: Hold | None = None
     silent: bool = False
+    late: Callable[[], object] | None = None
     wait: Callable[[], object] | None = None
     speed: int | None = None
     keep: bool = False
+    drips: Literal["", "headers", "body"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +67,9 @@ class Server:
 
     The last of several is given from then on. Or it maps to what makes an answer of a request.
     What is not in it is 404. `sent`: bytes of bodies. `most_at_once`: connections whose answers
-    were under way at the same time. `connections`: all that were ever made.
+    were under way at the same time. `connections`: all that were ever made. `drop_handshakes`: how
+    many connections are closed instead of answering in TLS. `behind`: where a tunnel leads that is
+    asked for with CONNECT; the reply for `host:port` decides about it.
     """
 
     def __init__(self, address: tuple[str, int]) -> None:
@@ -68,6 +79,8 @@ class Server:
         self.sent = 0
         self.most_at_once = 0
         self.connections = 0
+        self.drop_handshakes = 0
+        self.behind = address
         self._at_once = 0
         self.requests: list[Request] = []
         self._lock = threading.Lock()
@@ -75,7 +88,8 @@ class Server:
     def url(self, path: str, user: str = "") -> str:
         """The address of `path`; `user` is `name:password`."""
         host, port = self.address
-        return f"{self.scheme}://{user and user + '@'}{host}:{port}{path}"
+        shown = f"[{host}]" if ":" in host else host
+        return f"{self.scheme}://{user and user + '@'}{shown}:{port}{path}"
 
     def serve(self, path: str, reply: Reply | bytes, *more: Reply) -> str:
         """Answer requests for `path` so; returns its address."""
@@ -126,6 +140,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         reply = self.ours.reply_to(Request(self.path, dict(self.headers)))
         self.close_connection = not reply.keep
+        if reply.late:
+            reply.late()
         if reply.silent:
             return
         self.send_response(reply.status)
@@ -138,8 +154,15 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(length))
         if not reply.keep:
             self.send_header("Connection", "close")
-        self.end_headers()
         try:
+            if reply.drips == "headers":
+                file, head = self.wfile, BytesIO()
+                self.wfile = head
+                self.end_headers()
+                self.wfile = file
+                drip(file, head.getvalue())
+            else:
+                self.end_headers()
             with self.ours.answering():
                 self.wfile.flush()
                 if reply.wait:
@@ -153,6 +176,15 @@ class Handler(BaseHTTPRequestHandler):
             linger = struct.pack("ii", 1, 0)
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
+    def do_CONNECT(self) -> None:
+        self.close_connection = True
+        reply = self.ours.reply_to(Request(self.path, dict(self.headers)))
+        self.send_response(reply.status)
+        self.end_headers()
+        self.wfile.flush()
+        if reply.status == 200:
+            tunnel.between(self.connection, self.ours.behind)
+
     def send_body(self, reply: Reply) -> None:
         body = reply.body if reply.cut is None else reply.body[: reply.cut]
         for start in range(0, len(body), PIECE):
@@ -163,6 +195,8 @@ class Handler(BaseHTTPRequestHandler):
             piece = body[start : start + PIECE]
             if reply.chunked:
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            elif reply.drips == "body" and start == 0:
+                drip(self.wfile, piece)
             else:
                 self.wfile.write(piece)
             self.ours.count(len(piece))
@@ -185,11 +219,24 @@ def running(tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Itera
     class Listener(ThreadingHTTPServer):
         # Sixteen connections at once must not wait for each other.
         request_queue_size = 128
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+        def get_request(self) -> tuple[socket.socket, Any]:
+            connection, address = super().get_request()
+            if server.drop_handshakes:
+                server.drop_handshakes -= 1
+                # All that came is read, so that it is not a reset.
+                connection.recv(1 << 16)
+                connection.close()
+                raise OSError("dropped")
+            if tls:
+                connection = tls.wrap_socket(
+                    connection, server_side=True, do_handshake_on_connect=False
+                )
+            return connection, address
 
     with Listener((host, 0), OurHandler) as listener:
         listener.daemon_threads = True
-        if tls:
-            listener.socket = tls.wrap_socket(listener.socket, server_side=True)
         server = Server((host, listener.server_address[1]))
         server.scheme = "https" if tls else "http"
         OurHandler.ours = server

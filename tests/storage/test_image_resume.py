@@ -58,6 +58,24 @@ def listed(volume: Volume) -> str:
     return "".join(path.read_text() for path in volume.path.glob("fetch-*.json"))
 
 
+@pytest.mark.parametrize("status", [404, 501])
+def test_a_server_that_has_it_not_now_has_not_changed_it(
+    volume: Volume,
+    server: Server,
+    broken_off: Ranged,
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+) -> None:
+    """What is there stays, and nobody is told that it is of no use."""
+    caplog.set_level("INFO")
+    before = listed(volume)
+    server.replies["/disk.qcow2"] = Reply(status=status)
+    with pytest.raises(SourceUnavailable, match=f"answered {status}"):
+        volume.ensure(server.url("/disk.qcow2"))
+    assert listed(volume) == before != ""
+    assert "changed" not in caplog.text
+
+
 def test_what_is_there_is_not_fetched_again(
     volume: Volume, server: Server, broken_off: Ranged, caplog: pytest.LogCaptureFixture
 ) -> None:

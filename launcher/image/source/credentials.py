@@ -1,20 +1,17 @@
 """What a server is told besides the request: passwords and headers, each for its own host only.
 
 They count in this order: user and password of the address, an `Authorization` of IMG_HEADERS_FILE,
-IMG_NETRC_FILE, and without that the `.netrc` that requests finds. A redirect to another host is
-followed with what a netrc file has for that one, and nothing else.
+IMG_NETRC_FILE, and without that NETRC or `~/.netrc`. A redirect to another host is followed with
+what a netrc file has for that one by its name, and nothing else.
 """
 
 import re
 from base64 import b64encode
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from launcher.host.errors import InputMissing, SettingsError
-
-if TYPE_CHECKING:
-    from netrc import netrc
+from launcher.image.source.logins import Logins, origin
 
 # A token, as RFC 9110 (section 5.6.2) has it, and a value without anything that could end it.
 HEADER = re.compile(
@@ -30,23 +27,6 @@ RESERVED = re.compile(
 
 # More than any server takes.
 MOST = 64 << 10
-
-DEFAULT_PORTS = {"http": 80, "https": 443}
-
-
-class Origin(NamedTuple):
-    """What a secret belongs to (RFC 6454)."""
-
-    scheme: str
-    host: str
-    port: int
-
-
-class Sent(NamedTuple):
-    """What one request carries. `is_all`: requests need not look for a `.netrc` of its own."""
-
-    headers: dict[str, str]
-    is_all: bool
 
 
 class Credentials:
@@ -74,28 +54,20 @@ class Credentials:
         self._headers = {}
         if headers_file:
             self._headers = headers(_text(headers_file, "IMG_HEADERS_FILE"), str(headers_file))
-        self._netrc = _netrc(netrc_file) if netrc_file else None
+        if netrc_file:
+            _text(netrc_file, "IMG_NETRC_FILE")
+        self._logins = Logins(netrc_file, self._home, self._own)
 
-    def of(self, url: str) -> Sent:
-        """What a request for `url` carries."""
+    def of(self, url: str) -> dict[str, str]:
+        """The headers that a request for `url` carries."""
         place = origin(url)
         sent = dict(self._headers) if place == self._home else {}
         if login := _login(url) or (self._login if place == self._own else None):
             sent = {name: value for name, value in sent.items() if name.lower() != "authorization"}
             sent["Authorization"] = _basic(*login)
-        elif self._netrc and "authorization" not in map(str.lower, sent):
-            found = self._netrc.authenticators(urlsplit(url).hostname or "")
-            if found:
-                sent["Authorization"] = _basic(found[0], found[2] or "")
-        is_known = "authorization" in map(str.lower, sent)
-        return Sent(sent, is_known or self._netrc is not None)
-
-
-def origin(url: str) -> Origin:
-    """:raise ValueError: for an address that makes no sense."""
-    parts = urlsplit(url)
-    port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
-    return Origin(parts.scheme, (parts.hostname or "").lower(), port)
+        elif "authorization" not in map(str.lower, sent) and (login := self._logins.of(place)):
+            sent["Authorization"] = _basic(*login)
+        return sent
 
 
 def bare(url: str) -> str:
@@ -153,20 +125,3 @@ def _text(path: Path, setting: str) -> str:
     if len(data) > MOST:
         raise SettingsError([f"{setting}={str(path)!r} is too large; accepted: 64 KiB or less"])
     return data.decode("utf-8", "replace")
-
-
-def _netrc(path: Path) -> "netrc":
-    """requests would pass over a file that is missing or wrong, and the server then refuse us."""
-    from netrc import NetrcParseError, netrc
-
-    _text(path, "IMG_NETRC_FILE")
-    try:
-        return netrc(path)
-    except (NetrcParseError, UnicodeError):
-        # Their texts may quote the file.
-        raise SettingsError(
-            [
-                f"IMG_NETRC_FILE={str(path)!r} has something that is not accepted in it; accepted: "
-                "`machine HOST login USER password PASSWORD`"
-            ]
-        ) from None

@@ -9,22 +9,22 @@ from contextlib import closing, contextmanager
 from typing import NamedTuple
 
 import requests
-import urllib3
 
 from launcher.host.errors import SourceUnavailable
 from launcher.image import space
 from launcher.image.progress import duration, size
-from launcher.image.source import parts, ranges, retry
+from launcher.image.source import limit, parts, ranges, retry
 from launcher.image.source.anew import chance
 from launcher.image.source.credentials import Credentials
 from launcher.image.source.download import Download
 from launcher.image.source.kept import Files
 from launcher.image.source.line import Line
+from launcher.image.source.one_stream import OneStream
 from launcher.image.source.parts import Board, Listing
 from launcher.image.source.ranges import Pinned, Span
 from launcher.image.source.request import Client
-from launcher.image.source.retry import Again, Anew
-from launcher.image.source.stream import CHUNK, Stream
+from launcher.image.source.retry import Again
+from launcher.image.source.stream import Stream
 from launcher.image.source.terms import Terms
 
 logger = logging.getLogger("startvm")
@@ -48,7 +48,7 @@ def opened(
     credentials = Credentials(url, terms.home, terms.headers_file, terms.netrc_file)
     client = Client(url, setting, credentials, terms.stall)
     with Line() as line:
-        begun = _begin(client, line, files, deadline)
+        begun = _begin_in_time(client, line, files, deadline, terms.patience)
         with closing(begun.answer) as answer:
             client.check_encoding(answer)
             if client.is_laid_open(answer):
@@ -57,13 +57,13 @@ def opened(
                     "%s: the last part of the way is not encrypted; set IMG_CHECKSUM", shown
                 )
             if begun.pinned is None or files is None:
-                length = answer.raw.length_remaining
-                chunks = _one_stream(client, answer, length, deadline, terms.patience)
-                try:
-                    yield Stream(chunks, length, "downloaded", stop=line.end)
-                finally:
-                    # Closing an answer waits for whoever reads it.
-                    line.end()
+                body = OneStream(client, answer, deadline, terms.patience)
+                with limit.ended_at(deadline, line.end):
+                    try:
+                        yield Stream(body.chunks(), body.length, "downloaded", stop=line.end)
+                    finally:
+                        # Closing an answer waits for whoever reads it.
+                        line.end()
             else:
                 with _download(client, begun, begun.pinned, files, deadline, terms) as download:
                     download.start(line, answer)
@@ -86,6 +86,26 @@ class Begun(NamedTuple):
     answer: requests.Response
     pinned: Pinned | None = None
     listing: Listing | None = None
+
+
+def _begin_in_time(
+    client: Client, line: Line, files: Files | None, deadline: float, patience: float
+) -> Begun:
+    """`_begin`, and nothing that the server does makes it last longer than the deadline."""
+    begun = None
+    with limit.ended_at(deadline, line.end):
+        try:
+            begun = _begin(client, line, files, deadline)
+        except SourceUnavailable:
+            if not limit.is_over(deadline):
+                raise
+    # Headers that end with the connection pass for whole ones (Python's http.client).
+    if begun is None or limit.is_over(deadline):
+        if begun is not None:
+            begun.answer.close()
+        came, kept = "no answer came", "what came before is kept"
+        raise limit.too_late(client.shown, patience, came, kept)
+    return begun
 
 
 def _begin(client: Client, line: Line, files: Files | None, deadline: float) -> Begun:
@@ -115,7 +135,9 @@ def _resume(client: Client, line: Line, files: Files, deadline: float) -> Begun 
     if answer.status_code == 206 and ranges.pinned(answer.headers, span) == listing.pinned:
         return Begun(answer, listing.pinned, listing)
     answer.close()
-    logger.info("%s changed since an earlier try, which is of no use now", client.shown)
+    # What says nothing of the file leaves the parts to a later try.
+    if answer.status_code in (200, 206, 416):
+        logger.info("%s changed since an earlier try, which is of no use now", client.shown)
     return None
 
 
@@ -163,36 +185,3 @@ def _download(
     fd = files.resume(listing) if listing else files.begin(pinned)
     with Download(client, pinned, files, fd, board, deadline, terms.patience) as download:
         yield download
-
-
-def _one_stream(
-    client: Client,
-    answer: requests.Response,
-    length: int | None,
-    deadline: float,
-    patience: float,
-) -> Iterator[bytes]:
-    received = 0
-
-    def ended(why: str) -> Anew:
-        of = "" if length is None else f" of {length}"
-        return Anew(
-            f"{client.shown_with(answer)}: the transfer ended after {received}{of} bytes{why}",
-            hint="try again; nothing was kept",
-        )
-
-    try:
-        for chunk in answer.raw.stream(CHUNK, decode_content=False):
-            received += len(chunk)
-            yield chunk
-            if time.monotonic() > deadline:
-                raise SourceUnavailable(
-                    f"{client.shown} is not here after {duration(patience)}: {size(received)} came",
-                    hint="the server can send it in one piece only, so nothing was kept; "
-                    "FETCH_TIMEOUT says how long it may take",
-                )
-    except (urllib3.exceptions.HTTPError, OSError) as err:
-        why, _ = client.explain(err)
-        raise ended(f": {why}") from None
-    if length is not None and received != length:
-        raise ended("")

@@ -56,8 +56,8 @@ class _Adapter(HTTPAdapter):
 class Line:
     """One requests session, for one thread at a time; a context manager.
 
-    Proxies (`HTTPS_PROXY`, `NO_PROXY`), certificates (`REQUESTS_CA_BUNDLE`) and `.netrc` count as
-    requests documents them: it runs in our own process, with the container's environment.
+    Proxies (`HTTPS_PROXY`, `NO_PROXY`) and certificates (`REQUESTS_CA_BUNDLE`) count as requests
+    documents them: it runs in our own process, with the container's environment.
     """
 
     def __init__(self) -> None:
@@ -86,18 +86,17 @@ class Line:
         self.session.close()
 
     def get(
-        self, url: str, headers: dict[str, str], *, is_all: bool, timeout: tuple[float, float]
+        self, url: str, headers: dict[str, str], timeout: tuple[float, float]
     ) -> requests.Response:
         """Ask for `url`, and for nothing else: redirects are answers, too. Headers only.
 
-        :param is_all: that no `.netrc` is looked for.
         :param timeout: seconds to connect, and without a byte.
         """
         _asking.line = self
         return self.session.get(
             url,
             headers=headers,
-            auth=_nothing_more if is_all else None,
+            auth=_nothing_more,
             allow_redirects=False,
             stream=True,
             timeout=timeout,
@@ -122,4 +121,5 @@ class Line:
 
 
 def _nothing_more(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Else requests looks for a `.netrc`, and gives its `default` to any host."""
     return request

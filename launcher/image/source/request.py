@@ -9,7 +9,7 @@ import requests
 import urllib3
 
 from launcher.host.errors import ImageRefused, SourceUnavailable
-from launcher.image.source import failure, retry
+from launcher.image.source import authorities, failure, retry
 from launcher.image.source.credentials import Credentials, bare
 from launcher.image.source.line import Line
 from launcher.image.source.ranges import Span
@@ -46,6 +46,7 @@ class Client:
         self._credentials = credentials
         # Where the redirects ended. All parts come from there: mirrors may differ.
         self._place = url
+        self._is_tls_ready = False
         # Its warnings print addresses whole, at debug level each request does.
         logging.getLogger("urllib3").setLevel(logging.ERROR)
 
@@ -59,6 +60,7 @@ class Client:
         :param connect: seconds that connecting may take, if fewer than usual.
         :raise Again: when asking once more makes sense.
         :raise SourceUnavailable: when it makes none, for want of any answer.
+        :raise InputMissing: when the authorities to trust cannot be read.
         """
         headers = {}
         if span is not None:
@@ -71,7 +73,7 @@ class Client:
         if answer.status_code in EXPIRED and place != self.url:
             answer.close()
             answer = self._follow(line, self.url, headers, timeout)
-        if answer.status_code in retry.NOT_NOW:
+        if retry.is_not_now(answer.status_code):
             asked = retry.retry_after(answer.headers.get("Retry-After", ""), time.time())
             answer.close()
             raise Again(f"it answered {answer.status_code}", self.refusal(answer), asked)
@@ -82,7 +84,7 @@ class Client:
         status = answer.status_code
         hint = failure.HINTS.get(status, failure.LATER if status >= 500 else "")
         return SourceUnavailable(
-            f"{self.shown_with(answer)} answered {self._status(answer)}", hint=hint
+            f"{self.shown_with(answer)} answered {failure.named(status)}", hint=hint
         )
 
     def check_encoding(self, answer: requests.Response) -> None:
@@ -109,18 +111,24 @@ class Client:
         final = redact(answer.url)
         return self.shown + ("" if final == redact(self.url) else f" (redirected to {final})")
 
-    def explain(self, err: BaseException) -> tuple[str, bool]:
-        return failure.explain(err, self.stall)
+    def explain(
+        self, err: BaseException, connect: float = failure.CONNECT_TIMEOUT
+    ) -> tuple[str, bool]:
+        return failure.explain(err, self.stall, connect)
+
+    def _prepare_tls(self, url: str) -> None:
+        if url.startswith("https:") and not self._is_tls_ready:
+            authorities.check()
+            self._is_tls_ready = True
 
     def _follow(
         self, line: Line, url: str, headers: dict[str, str], timeout: tuple[float, float]
     ) -> requests.Response:
         try:
             for _ in range(MOST_REDIRECTS + 1):
+                self._prepare_tls(url)
                 sent = self._credentials.of(url)
-                answer = line.get(
-                    bare(url), sent.headers | headers, is_all=sent.is_all, timeout=timeout
-                )
+                answer = line.get(bare(url), sent | headers, timeout)
                 target = line.session.get_redirect_target(answer)
                 if target is None:
                     if answer.ok:
@@ -135,16 +143,10 @@ class Client:
             OSError,
             ValueError,
         ) as err:
-            why, again = self.explain(err)
+            why, again = self.explain(err, timeout[0])
             error = SourceUnavailable(f"{self.shown} cannot be fetched: {why}")
             raise (Again(why, error) if again else error) from None
         raise SourceUnavailable(
             f"{self.shown} redirects more than {MOST_REDIRECTS} times",
             hint="does it redirect to itself? try it with curl -L",
         )
-
-    @staticmethod
-    def _status(answer: requests.Response) -> str:
-        from http.client import responses
-
-        return f"{answer.status_code} {responses.get(answer.status_code, '')}".strip()

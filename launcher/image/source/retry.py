@@ -14,8 +14,8 @@ MOST = 30.0
 # The most that a server may ask for.
 MOST_ASKED = 120.0
 
-# Answers that say "not now".
-NOT_NOW = (429, 502, 503, 504)
+# Answers of the kind "the server has a problem" that say "never": not implemented, not this HTTP.
+NEVER = (501, 505)
 
 
 class Again(Exception):
@@ -43,6 +43,11 @@ class Anew(SourceUnavailable):
     def __init__(self, message: str, *, hint: str = "", is_one_stream: bool = False) -> None:
         super().__init__(message, hint=hint)
         self.is_one_stream = is_one_stream
+
+
+def is_not_now(status: int) -> bool:
+    """Whether an answer says that the next one may be another."""
+    return status in (408, 429) or (status >= 500 and status not in NEVER)
 
 
 def pause(failures: int, chance: float, asked: float = 0.0) -> float:
