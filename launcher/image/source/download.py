@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -118,6 +119,10 @@ class Download:
     def widen(self) -> None:
         """From now on, nothing counts but when the last byte is there."""
         self._grow(MANY)
+
+    def name(self, place: Path) -> Path:
+        """See `Stream.name`."""
+        return self._files.name(self._fd, place)
 
     def stop(self) -> None:
         """End all that waits; whoever reads gets `Stopped`."""

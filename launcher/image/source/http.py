@@ -71,7 +71,7 @@ def opened(
                         download.chunks(),
                         begun.pinned.length,
                         "downloaded",
-                        file=files.data,
+                        name=download.name,
                         stop=download.stop,
                         widen=download.widen,
                     )

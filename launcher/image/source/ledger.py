@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from launcher.host.errors import Busy
 from launcher.image.source import parts
 from launcher.image.source.kept import Files
 from launcher.image.source.parts import Listing
@@ -92,6 +93,8 @@ class Ledger:
             return False
         try:
             return self._list(done)
+        except Busy:
+            return False  # somebody else took over
         except OSError as err:
             # The download itself may yet succeed; and if not, it says why in its own words.
             logger.warning("what was fetched so far cannot be listed: %s", err.strerror or err)
@@ -112,7 +115,7 @@ class Ledger:
 
     def _list(self, done: frozenset[int]) -> bool:
         if self._files.data.lstat().st_ino != self._inode:
-            return False  # somebody else took over
+            return False  # and they began already
         done_parts = tuple(sorted(done))
         self._files.write(
             Listing(self._files.address, self._pinned, parts.PART, self._inode, done_parts)
