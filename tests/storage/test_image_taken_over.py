@@ -129,7 +129,9 @@ def test_it_goes_on_with_nothing(tmp_path: Path) -> None:
     assert files.read() == listing
 
 
-def before(patch: pytest.MonkeyPatch, module: ModuleType, name: str, act: Callable[[], None]) -> None:
+def before(
+    patch: pytest.MonkeyPatch, module: ModuleType, name: str, act: Callable[[], None]
+) -> None:
     real = getattr(module, name)
 
     def acting(*args: object, **named: object) -> object:
@@ -139,7 +141,9 @@ def before(patch: pytest.MonkeyPatch, module: ModuleType, name: str, act: Callab
     patch.setattr(module, name, acting)
 
 
-def after(patch: pytest.MonkeyPatch, module: ModuleType, name: str, act: Callable[[], None]) -> None:
+def after(
+    patch: pytest.MonkeyPatch, module: ModuleType, name: str, act: Callable[[], None]
+) -> None:
     real = getattr(module, name)
 
     def acting(*args: object, **named: object) -> object:
@@ -225,7 +229,9 @@ def test_the_space_of_what_was_unfolded_is_given_back(
     found: list[int] = []
 
     def look() -> None:
-        found.extend(each.stat().st_size for each in volume.path.glob("fetch-*.part") if each.is_file())
+        found.extend(
+            each.stat().st_size for each in volume.path.glob("fetch-*.part") if each.is_file()
+        )
 
     before(monkeypatch, qemu_img, "convert", look)
     server.replies["/disk"] = Ranged(image.read_bytes())

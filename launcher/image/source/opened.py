@@ -1,5 +1,6 @@
 """A source, whatever it is, as a stream of bytes."""
 
+import os
 import stat
 import time
 from collections.abc import Iterator
@@ -50,6 +51,8 @@ def _local(path: Path, setting: str) -> Iterator[Stream]:
     except OSError as err:
         raise _unreadable(path, setting, err) from err
     with file:
+        # Of the file that is read, whatever has its name by now.
+        status = os.fstat(file.fileno())
 
         def chunks() -> Iterator[bytes]:
             received = 0
@@ -62,13 +65,19 @@ def _local(path: Path, setting: str) -> Iterator[Stream]:
                     break
                 received += len(chunk)
                 yield chunk
-            if received != status.st_size:
+            if received != status.st_size or _changed(status, os.fstat(file.fileno())):
                 raise SourceUnavailable(
                     f"{setting}={str(path)!r} changed while it was copied",
                     hint="something still writes to it; try again when that is done",
                 )
 
         yield Stream(chunks(), status.st_size, "copied", status.st_mtime_ns)
+
+
+def _changed(before: os.stat_result, after: os.stat_result) -> bool:
+    """Whether somebody wrote to the file meanwhile, as `rsync --inplace` does and `cp`."""
+    one, two = ((each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in (before, after))
+    return one != two
 
 
 def _unreadable(path: Path, setting: str, err: OSError) -> InputMissing:
