@@ -106,6 +106,8 @@ def _take_in(
         ExitStack() as stack,
     ):
         disk = layers.peel(arriving, shown, want.max_size)
+        if disk.is_bare and stream.is_open_ended and checksum is None:
+            raise _endless(shown)
         written, chunks, name = hashes["sha256"], disk.chunks, stream.name
         if disk.is_bare:
             stream.widen()
@@ -129,6 +131,16 @@ def _take_in(
         written=written.hexdigest(),
         source_size=(stream.length or 0) if stream.mtime_ns else 0,
         source_mtime_ns=stream.mtime_ns,
+    )
+
+
+def _endless(shown: str) -> ImageRefused:
+    """Packings notice where they are cut. A raw disk of any number of sectors is one, and
+    `qemu-img check` takes whatever is missing of the last cluster of a qcow2 image for zeros."""
+    return ImageRefused(
+        f"{shown}: the server does not say how long it is, so that nobody would notice if a part "
+        "of it were missing",
+        hint="set IMG_CHECKSUM, or use a server that sends a Content-Length",
     )
 
 

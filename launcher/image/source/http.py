@@ -60,7 +60,11 @@ def opened(
                 length = answer.raw.length_remaining
                 chunks = _one_stream(client, answer, length, deadline, terms.patience)
                 try:
-                    yield Stream(chunks, length, "downloaded", stop=line.end)
+                    # Neither a length nor pieces: it ends where the connection does.
+                    is_open_ended = length is None and not answer.raw.chunked
+                    yield Stream(
+                        chunks, length, "downloaded", stop=line.end, is_open_ended=is_open_ended
+                    )
                 finally:
                     # Closing an answer waits for whoever reads it.
                     line.end()

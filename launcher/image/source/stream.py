@@ -16,6 +16,8 @@ def nothing() -> None:
 class Stream:
     """`chunks` come once, about 1 MiB each. `length`: how many bytes were promised, if any were.
 
+    `is_open_ended`: when they end too soon, nobody notices here.
+
     `verb`: what happens to them, for people. `mtime_ns`: of the source if that is a file, else 0.
     `name`: when all have come, gives the file that they are in another name, in place of an empty
     file of ours; returns where they are. None where nobody wrote them anywhere.
@@ -30,3 +32,4 @@ class Stream:
     name: Callable[[Path], Path] | None = None
     stop: Callable[[], None] = nothing
     widen: Callable[[], None] = nothing
+    is_open_ended: bool = False
