@@ -51,13 +51,14 @@ def opened(
         begun = _begin(client, line, files, deadline)
         with closing(begun.answer) as answer:
             client.check_encoding(answer)
+            length = begun.pinned.length if begun.pinned else answer.raw.length_remaining
+            terms.judge(length, client.shown_with(answer))
             if client.is_laid_open(answer):
                 shown = client.shown_with(answer)
                 logger.warning(
                     "%s: the last part of the way is not encrypted; set IMG_CHECKSUM", shown
                 )
             if begun.pinned is None or files is None:
-                length = answer.raw.length_remaining
                 chunks = _one_stream(client, answer, length, deadline, terms.patience)
                 try:
                     # Neither a length nor pieces: it ends where the connection does.

@@ -29,7 +29,7 @@ def opened(
     :raise InputMissing: when a file is not there or cannot be read, then or while it is read.
     :raise SourceUnavailable: when a server has not, or does not deliver, what was asked for; when
         a file changes while it is read.
-    :raise ImageRefused: when it answers in a way that hides the bytes.
+    :raise ImageRefused: when it answers in a way that hides the bytes; when it is too large.
     """
     if "://" in source:
         from launcher.image.source import http
@@ -37,11 +37,11 @@ def opened(
         if deadline is None:
             deadline = time.monotonic() + terms.patience
         return http.opened(source, setting, terms, files, deadline)
-    return _local(Path(source), setting)
+    return _local(Path(source), setting, terms)
 
 
 @contextmanager
-def _local(path: Path, setting: str) -> Iterator[Stream]:
+def _local(path: Path, setting: str, terms: Terms) -> Iterator[Stream]:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -53,6 +53,7 @@ def _local(path: Path, setting: str) -> Iterator[Stream]:
     with file:
         # Of the file that is read, whatever has its name by now.
         status = os.fstat(file.fileno())
+        terms.judge(status.st_size, f"{setting}={str(path)!r}")
 
         def chunks() -> Iterator[bytes]:
             received = 0
