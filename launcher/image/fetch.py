@@ -104,7 +104,7 @@ def _fetch(
         want.folder,
         address,
         continue_in_place=lease.continue_in_place,
-        is_ours=lease.is_in_force,
+        check=lease.check,
     ) as files:
         if lease.continue_in_place:
             but = (files.data, files.listing)

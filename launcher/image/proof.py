@@ -1,6 +1,7 @@
 """What arrived becomes a base: turned into qcow2 where it is not, looked through, put in place."""
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -51,7 +52,7 @@ class Proof(NamedTuple):
             size = foreign.unfold(
                 image, kind, raw, most=want.max_size, source=want.shown, account=self.account
             )
-            image.unlink()  # its space may be needed
+            os.truncate(image, 0)  # its space may be needed, and it may have two names
             return self._convert(raw, size)
 
     def _convert(self, raw: Path, size: int) -> Base:

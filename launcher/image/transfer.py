@@ -33,7 +33,8 @@ ZEROS = bytes(decode.BLOCK)
 class Arrival:
     """What is in `file` now: its format, its size in bytes, and digests in hex.
 
-    `file` is the one that was named, or that of the download, which need not be written twice.
+    `file` is the one that was named; where files have one name only, maybe that of the download,
+    which need not be written twice.
     `arrived`: algorithm to digest, of the bytes as they came. `written`: sha256 of the file.
     `source_size` and `source_mtime_ns` are those of the source where that is a file, else 0.
     """
@@ -58,7 +59,8 @@ def bring(
 ) -> Arrival:
     """Bring the bytes at `address` over, unpacked, into `part`, and compare with `checksum`.
 
-    What is not packed and can be fetched in parts ends up in the data of `files` instead.
+    What is not packed and can be fetched in parts is in the data of `files` already, which get the
+    name `part`.
 
     :param files: what a download may be kept in, for the next try to go on with.
     :param tell: is told every few seconds how far it is.
@@ -97,7 +99,7 @@ def _take_in(
     hashes = {"sha256": hashlib.sha256()}
     if checksum is not None and checksum.algorithm == "sha512":
         hashes["sha512"] = hashlib.sha512()
-    if stream.length is not None and stream.file is None:
+    if stream.length is not None and stream.name is None:
         space.require(want.folder, stream.length)
     total = stream.length
     with (
@@ -106,13 +108,16 @@ def _take_in(
         ExitStack() as stack,
     ):
         disk = layers.peel(arriving, shown, want.max_size)
-        written, chunks, place = hashes["sha256"], disk.chunks, stream.file
+        if disk.is_bare and stream.is_open_ended and checksum is None:
+            raise _endless(shown)
+        written, chunks, name = hashes["sha256"], disk.chunks, stream.name
         if disk.is_bare:
             stream.widen()
         else:
-            total, place, written = None, None, hashlib.sha256()
+            total, name, written = None, None, hashlib.sha256()
             chunks = _hashed(stack.enter_context(ahead(chunks, arriving.stop)), written)
-        size = _write(chunks, part, total) if place is None else sum(map(len, chunks))
+        size = _write(chunks, part, total) if name is None else sum(map(len, chunks))
+        file = part if name is None else name(part)
     arrived = {name: each.hexdigest() for name, each in hashes.items()}
     if checksum is not None and arrived[checksum.algorithm] != checksum.digest:
         raise ImageRefused(
@@ -121,13 +126,23 @@ def _take_in(
             hint="the image was changed, or damaged on its way; or IMG_CHECKSUM is of another one",
         )
     return Arrival(
-        file=place or part,
+        file=file,
         kind=disk.kind,
         size=size,
         arrived=arrived,
         written=written.hexdigest(),
         source_size=(stream.length or 0) if stream.mtime_ns else 0,
         source_mtime_ns=stream.mtime_ns,
+    )
+
+
+def _endless(shown: str) -> ImageRefused:
+    """Packings notice where they are cut. A raw disk of any number of sectors is one, and
+    `qemu-img check` takes whatever is missing of the last cluster of a qcow2 image for zeros."""
+    return ImageRefused(
+        f"{shown}: the server does not say how long it is, so that nobody would notice if a part "
+        "of it were missing",
+        hint="set IMG_CHECKSUM, or use a server that sends a Content-Length",
     )
 
 

@@ -84,8 +84,8 @@ class Settings(NamedTuple):
         "Image",
         "IMG_MAX_SIZE",
         parse.size,
-        "The largest image that is accepted: bytes of the disk it claims to be, and of what comes "
-        "out of its packing.",
+        "The largest image that is accepted: bytes of the disk it claims to be, of what arrives, "
+        "and of what comes out of its packing.",
         default=2048 * GIB,
         default_text="2T",
     )

@@ -12,7 +12,7 @@ from launcher.image.store import bases
 from tests.storage.conftest import MIB, Images, Volume, qemu_img
 from tests.storage.ensuring import ensuring
 from tests.storage.http_server import Reply, Server
-from tests.storage.outcomes import PACK, disk, sha256
+from tests.storage.outcomes import PACK, disk, refusal, sha256
 
 
 def test_a_qcow2_image_becomes_a_base_as_it_is(
@@ -99,12 +99,35 @@ def test_a_gpt_without_a_boot_sector_is_a_disk(volume: Volume, server: Server) -
 
 
 def test_a_fetch_without_a_length(volume: Volume, server: Server, images: Images) -> None:
-    for name, reply in {
-        "chunked": Reply(images.qcow2.read_bytes(), chunked=True),
-        "until-closed": Reply(images.qcow2.read_bytes(), promised=None),
-    }.items():
-        base = volume.ensure(server.serve(f"/{name}", reply))
-        assert base.digest == images.digest
+    base = volume.ensure(server.serve("/d", Reply(images.qcow2.read_bytes(), chunked=True)))
+    assert base.digest == images.digest
+
+
+@pytest.mark.parametrize("kind", ["qcow2", "raw", "vmdk"])
+def test_a_fetch_until_the_server_closes(
+    volume: Volume, server: Server, images: Images, tmp_path: Path, kind: str
+) -> None:
+    """Where nothing else tells whether it is all, a checksum has to."""
+    image = tmp_path / "image"
+    qemu_img("convert", "-f", "raw", "-O", kind, images.raw, image)
+    body = image.read_bytes()
+    cut = server.serve("/cut", Reply(body, promised=None, cut=len(body) - 4096))
+    assert "does not say how long it is" in refusal(volume, cut)
+    checksum = f"sha256:{sha256(image)}"
+    assert "wrong checksum" in refusal(volume, cut, IMG_CHECKSUM=checksum)
+    whole = server.serve("/whole", Reply(body, promised=None))
+    assert disk(volume.ensure(whole, IMG_CHECKSUM=checksum).path) == images.raw.read_bytes()
+
+
+@pytest.mark.parametrize("packing", PACK)
+def test_a_packed_fetch_until_the_server_closes(
+    volume: Volume, server: Server, images: Images, packing: str
+) -> None:
+    body = PACK[packing](images.raw.read_bytes())
+    cut = server.serve("/cut", Reply(body, promised=None, cut=len(body) - 5))
+    assert "ends too soon" in refusal(volume, cut)
+    whole = server.serve("/whole", Reply(body, promised=None))
+    assert disk(volume.ensure(whole).path) == images.raw.read_bytes()
 
 
 def test_a_path_is_copied(volume: Volume, images: Images) -> None:

@@ -215,7 +215,7 @@ def test_another_fetcher_may_still_write(
 ) -> None:
     """What it did is copied. Whatever it does from then on is nothing to us."""
     url = server.url("/disk.qcow2")
-    with kept(volume.path, url, continue_in_place=False, is_ours=lambda: True) as files:
+    with kept(volume.path, url, continue_in_place=False, check=lambda: None) as files:
         listing = files.read()
         assert listing is not None
         with files.data.open("r+b") as theirs:
@@ -245,7 +245,7 @@ def test_what_another_user_left_is_copied(
 
     monkeypatch.setattr(os, "open", refuse)
     url = server.url("/disk.qcow2")
-    with kept(volume.path, url, continue_in_place=True, is_ours=lambda: True) as files:
+    with kept(volume.path, url, continue_in_place=True, check=lambda: None) as files:
         listing = files.read()
         assert listing is not None
         fd = files.resume(listing)

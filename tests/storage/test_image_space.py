@@ -2,14 +2,18 @@
 
 import gzip
 import random
+from pathlib import Path
 
 import pytest
 
 from launcher.host.errors import StorageError
 from launcher.image import space, transfer
+from launcher.image.source import parts
 from launcher.image.wanted import wanted
 from tests.storage.conftest import MIB, Images, Volume
 from tests.storage.http_server import Reply, Server
+from tests.storage.outcomes import refusal
+from tests.storage.ranged import Ranged
 
 # Ten MiB that do not pack, which start as a disk does.
 BODY = bytearray(random.Random(4).randbytes(10 * MIB))
@@ -93,3 +97,23 @@ def test_zeros_take_no_space_on_their_way(volume: Volume, server: Server) -> Non
     assert arrival.size == len(disk)
     assert part.read_bytes() == disk
     assert part.stat().st_blocks * 512 < 8 * MIB
+
+
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_what_is_too_large_is_told_by_its_length(
+    small_volume: Volume, server: Server, monkeypatch: pytest.MonkeyPatch, in_parts: bool
+) -> None:
+    """Before anything is written, and whether or not there is space for it."""
+    monkeypatch.setattr(parts, "PART", MIB)
+    ranged = Ranged(DISK)
+    server.replies["/disk.img"] = ranged if in_parts else Reply(DISK)
+    text = refusal(small_volume, server.url("/disk.img"), IMG_MAX_SIZE="9M")
+    assert "has 10485760 bytes (10.0 MiB); IMG_MAX_SIZE accepts 9.0 MiB" in text
+    assert len(server.requests) == 1
+
+
+def test_a_file_that_is_too_large_is_told_by_its_length(volume: Volume, tmp_path: Path) -> None:
+    path = tmp_path / "disk.img"
+    path.write_bytes(DISK)
+    text = refusal(volume, path, IMG_MAX_SIZE="9M")
+    assert f"IMG_SOURCE='{path}' has 10485760 bytes (10.0 MiB); IMG_MAX_SIZE accepts" in text

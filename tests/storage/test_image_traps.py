@@ -1,6 +1,7 @@
 """Images that must not become a base, each refused with its own words."""
 
 import gzip
+import os
 import struct
 import tracemalloc
 from pathlib import Path
@@ -280,3 +281,38 @@ def test_a_file_that_is_still_being_written(volume: Volume, images: Images, tmp_
             file.write(b"more")
         with pytest.raises(SourceUnavailable, match="changed while it was copied"):
             list(stream.chunks)
+
+
+def test_a_file_that_is_written_over(volume: Volume, images: Images, tmp_path: Path) -> None:
+    """It has as many bytes as before: the first ones of the old image, the others of the new."""
+    path = tmp_path / "disk.qcow2"
+    path.write_bytes(images.qcow2.read_bytes())
+    os.utime(path, (0, 0))
+    before = path.stat()
+    with opened(str(path), "IMG_SOURCE") as stream:
+        next(stream.chunks)
+        with path.open("r+b") as file:
+            file.write(bytes(images.qcow2.stat().st_size))
+        # As copying programs do; the kernel's clock for files ticks every few milliseconds.
+        while path.stat().st_ctime_ns == before.st_ctime_ns:
+            os.utime(path, (0, 0))
+        with pytest.raises(SourceUnavailable, match="changed while it was copied"):
+            list(stream.chunks)
+
+
+def test_a_file_that_another_one_replaces(
+    volume: Volume, images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at it and its opening: the new one is taken, whole."""
+    path, new = tmp_path / "disk.qcow2", tmp_path / "new.qcow2"
+    path.write_bytes(b"old")
+    new.write_bytes(images.qcow2.read_bytes())
+    real = Path.open
+
+    def late(self: Path, *args: Any, **named: Any) -> Any:
+        if self == path and new.exists():
+            new.replace(path)
+        return real(self, *args, **named)
+
+    monkeypatch.setattr(Path, "open", late)
+    assert volume.ensure(path).digest == images.digest

@@ -26,11 +26,13 @@ def peel(chunks: Iterator[bytes], source: str, most: int) -> Disk:
     Looks at the image's first bytes, so that most of what is refused is before it has arrived.
 
     :param source: where it came from, for messages; nothing secret.
-    :param most: bytes of the largest disk, and of the largest image, that is accepted.
+    :param most: bytes of the largest disk, and of the largest image, that is accepted; packed
+        ones have no more, either.
     :raise ImageRefused: when it is no image to trust, as far as its beginning tells; while `chunks`
         are read, when it is damaged or too large.
     """
-    head, chunks = content.peek(chunks)
+    # What arrives, too: a packing may hold much that nothing comes out of.
+    head, chunks = content.peek(_bounded(chunks, source, most))
     outer = kind = content.identify(head, source)
     if kind in content.PACKINGS:
         head, chunks = content.peek(_bounded(decode.unpack(kind, chunks, source), source, most))

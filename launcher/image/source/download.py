@@ -11,13 +11,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import requests
 import urllib3
 
-from launcher.host.errors import ImageRefused, SourceUnavailable
+from launcher.host.errors import ImageRefused, LauncherError, SourceUnavailable
 from launcher.image import space
 from launcher.image.progress import duration, size
 from launcher.image.source import retry
@@ -79,7 +80,7 @@ class Download:
         self._failure: BaseException | None = None
         self._lines: list[Line] = []
         self._threads: list[threading.Thread] = []
-        self._ledger = Ledger(files, fd, pinned, self._done)
+        self._ledger = Ledger(files, fd, pinned, self._done, self._not_synced)
 
     def __enter__(self) -> Self:
         return self
@@ -96,7 +97,11 @@ class Download:
             for thread in self._threads:
                 if thread.is_alive():
                     thread.join()
-            self._ledger.close(is_kept=err is not None and is_of_use)
+            self._ledger.close()
+            if err is None:
+                self._settle()
+            elif is_of_use:
+                self._ledger.write()
         finally:
             os.close(self._fd)
         if not is_of_use:
@@ -114,6 +119,10 @@ class Download:
     def widen(self) -> None:
         """From now on, nothing counts but when the last byte is there."""
         self._grow(MANY)
+
+    def name(self, place: Path) -> Path:
+        """See `Stream.name`."""
+        return self._files.name(self._fd, place)
 
     def stop(self) -> None:
         """End all that waits; whoever reads gets `Stopped`."""
@@ -189,10 +198,13 @@ class Download:
                 self._take_parts(line, answer)
             # Whoever reads is told, and raises it there.
             except BaseException as err:
-                with self._lock:
-                    if self._failure is None and not self._ending.is_set():
-                        self._failure = err
-                    self._arrived.notify_all()
+                self._fail(err)
+
+    def _fail(self, err: BaseException) -> None:
+        with self._lock:
+            if self._failure is None and not self._ending.is_set():
+                self._failure = err
+            self._arrived.notify_all()
 
     def _take_parts(self, line: Line, answer: requests.Response | None) -> None:
         tries = 0
@@ -262,8 +274,21 @@ class Download:
                 count = os.pwrite(self._fd, view, at)
                 view, at = view[count:], at + count
         except OSError as err:
-            folder, total = self._files.folder, self._pinned.length
-            raise space.failure(err, folder, written=self._board.received, total=total) from err
+            raise self._unwritten(err) from err
+
+    def _settle(self) -> None:
+        """What was read from memory is on disk as well."""
+        try:
+            self._ledger.sync()
+        except OSError as err:
+            raise self._unwritten(err) from err
+
+    def _not_synced(self, err: OSError) -> None:
+        self._fail(self._unwritten(err))
+
+    def _unwritten(self, err: OSError) -> LauncherError:
+        folder, total = self._files.folder, self._pinned.length
+        return space.failure(err, folder, written=self._board.received, total=total)
 
     def _hopeless(self, why: str, received: int) -> SourceUnavailable:
         return SourceUnavailable(

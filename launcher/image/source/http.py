@@ -51,6 +51,8 @@ def opened(
         begun = _begin_in_time(client, line, files, deadline, terms.patience)
         with closing(begun.answer) as answer:
             client.check_encoding(answer)
+            length = begun.pinned.length if begun.pinned else answer.raw.length_remaining
+            terms.judge(length, client.shown_with(answer))
             if client.is_laid_open(answer):
                 shown = client.shown_with(answer)
                 logger.warning(
@@ -58,9 +60,17 @@ def opened(
                 )
             if begun.pinned is None or files is None:
                 body = OneStream(client, answer, deadline, terms.patience)
+                # Neither a length nor pieces: it ends where the connection does.
+                is_open_ended = body.length is None and not answer.raw.chunked
                 with limit.ended_at(deadline, line.end):
                     try:
-                        yield Stream(body.chunks(), body.length, "downloaded", stop=line.end)
+                        yield Stream(
+                            body.chunks(),
+                            body.length,
+                            "downloaded",
+                            stop=line.end,
+                            is_open_ended=is_open_ended,
+                        )
                     finally:
                         # Closing an answer waits for whoever reads it.
                         line.end()
@@ -71,7 +81,7 @@ def opened(
                         download.chunks(),
                         begun.pinned.length,
                         "downloaded",
-                        file=files.data,
+                        name=download.name,
                         stop=download.stop,
                         widen=download.widen,
                     )

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from launcher.host.errors import ImageRefused
+from launcher.host.errors import Busy, ImageRefused
 from launcher.image.source import parts
 from launcher.image.source.parts import Board, Listing
 from launcher.image.source.ranges import Pinned
@@ -26,13 +26,15 @@ class Files(NamedTuple):
     """`data` and `listing` as above; `key` and `address`: of what. One process has all of it.
 
     `is_in_place`: nobody else can still write to the data. Else a fetcher that was thought to be
-    dead might, so what it did is copied first.
+    dead might, so what it did is copied first. `check`: raises `Busy` where we are such a fetcher;
+    the files of those names are another one's by then.
     """
 
     folder: Path
     key: str
     address: Address
     is_in_place: bool
+    check: Callable[[], None]
 
     @property
     def stem(self) -> str:
@@ -60,18 +62,25 @@ class Files(NamedTuple):
         return listing if known == (status.st_ino, status.st_size) else None
 
     def write(self, listing: Listing) -> None:
-        """Replace the list, in one step and for good."""
+        """Replace the list, in one step and for good.
+
+        :raise Busy: see `check`.
+        """
         new = self._beside(self.listing)
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         with os.fdopen(fd, "w", encoding="utf-8") as file:
             file.write(listing.to_json())
             file.flush()
             os.fsync(fd)
+        self.check()
         new.replace(self.listing)
         sync(self.folder)
 
     def begin(self, pinned: Pinned) -> int:
-        """Empty data of the right length, as an open file; the list is gone."""
+        """Empty data of the right length, as an open file; the list is gone.
+
+        :raise Busy: see `check`.
+        """
         self.discard()
         return _create(self.data, pinned.length)
 
@@ -79,7 +88,10 @@ class Files(NamedTuple):
         """The data that `listing` lists, as an open file that nobody else writes to.
 
         A crash may have left a base whose second name this is. That one is never written to.
+
+        :raise Busy: see `check`.
         """
+        self.check()
         status = self.data.lstat()
         is_ours = status.st_nlink == 1 and status.st_mode & 0o200
         if self.is_in_place and is_ours:
@@ -98,6 +110,7 @@ class Files(NamedTuple):
                 for index in listing.done:
                     copy(old, new, *board.whole(index))
                 os.fdatasync(new)
+                self.check()  # copying takes its time
                 # Between these two the list is of other data, by its inode, and so is none.
                 place.replace(self.data)
                 self.write(listing._replace(inode=os.fstat(new).st_ino))
@@ -108,8 +121,30 @@ class Files(NamedTuple):
             os.close(old)
         return new
 
+    def name(self, fd: int, place: Path) -> Path:
+        """Give the data open as `fd` the name `place`, too, which is ours alone: whoever took over
+        may have put other data in their first place. Returns where they are to be read: there
+        still, where files have one name only (SMB, FUSE).
+
+        Not told by an inode's number, which some FUSE file systems make up at each look.
+        """
+        place.unlink()
+        try:
+            # Without a folder, which an absolute path has no need of, it links the link in /proc.
+            os.link(f"/proc/self/fd/{fd}", place, src_dir_fd=fd, follow_symlinks=True)
+        except OSError as err:
+            self.check()
+            if not os.fstat(fd).st_nlink:
+                raise OSError(f"{self.data} was removed by somebody else") from err
+            return self.data
+        return place
+
     def discard(self) -> None:
-        """Remove all of it; the list first, since data without one mean nothing."""
+        """Remove all of it; the list first, since data without one mean nothing.
+
+        :raise Busy: see `check`.
+        """
+        self.check()
         for path in (self.listing, self.data):
             self._beside(path)
             path.unlink(missing_ok=True)
@@ -126,23 +161,25 @@ class Files(NamedTuple):
 
 @contextmanager
 def kept(
-    folder: Path, source: str, *, continue_in_place: bool, is_ours: Callable[[], bool]
+    folder: Path, source: str, *, continue_in_place: bool, check: Callable[[], None]
 ) -> Iterator[Files]:
     """The files of the download of `source` in `folder`. They need not be there.
 
     At the end they are gone: used, or of no use. After a failure they stay, if there is a list.
 
     :param continue_in_place: see `Files.is_in_place`.
-    :param is_ours: whether nobody took over, whose files they would be by now.
+    :param check: see `Files.check`. What is another one's by then stays.
     """
-    files = Files(folder, key(source), Address.of(source), continue_in_place)
+    files = Files(folder, key(source), Address.of(source), continue_in_place, check)
     try:
         yield files
     except BaseException as err:
-        if is_ours() and (isinstance(err, ImageRefused) or not files.listing.exists()):
-            files.discard()
+        if isinstance(err, ImageRefused) or not files.listing.exists():
+            with suppress(Busy):
+                files.discard()
         raise
-    files.discard()
+    with suppress(Busy):
+        files.discard()
 
 
 def _create(path: Path, length: int) -> int:

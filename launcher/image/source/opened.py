@@ -1,5 +1,6 @@
 """A source, whatever it is, as a stream of bytes."""
 
+import os
 import stat
 import time
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ def opened(
     :raise InputMissing: when a file is not there or cannot be read, then or while it is read.
     :raise SourceUnavailable: when a server has not, or does not deliver, what was asked for; when
         a file changes while it is read.
-    :raise ImageRefused: when it answers in a way that hides the bytes.
+    :raise ImageRefused: when it answers in a way that hides the bytes; when it is too large.
     """
     if "://" in source:
         from launcher.image.source import http
@@ -36,11 +37,11 @@ def opened(
         if deadline is None:
             deadline = time.monotonic() + terms.patience
         return http.opened(source, setting, terms, files, deadline)
-    return _local(Path(source), setting)
+    return _local(Path(source), setting, terms)
 
 
 @contextmanager
-def _local(path: Path, setting: str) -> Iterator[Stream]:
+def _local(path: Path, setting: str, terms: Terms) -> Iterator[Stream]:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -50,6 +51,9 @@ def _local(path: Path, setting: str) -> Iterator[Stream]:
     except OSError as err:
         raise _unreadable(path, setting, err) from err
     with file:
+        # Of the file that is read, whatever has its name by now.
+        status = os.fstat(file.fileno())
+        terms.judge(status.st_size, f"{setting}={str(path)!r}")
 
         def chunks() -> Iterator[bytes]:
             received = 0
@@ -62,13 +66,19 @@ def _local(path: Path, setting: str) -> Iterator[Stream]:
                     break
                 received += len(chunk)
                 yield chunk
-            if received != status.st_size:
+            if received != status.st_size or _changed(status, os.fstat(file.fileno())):
                 raise SourceUnavailable(
                     f"{setting}={str(path)!r} changed while it was copied",
                     hint="something still writes to it; try again when that is done",
                 )
 
         yield Stream(chunks(), status.st_size, "copied", status.st_mtime_ns)
+
+
+def _changed(before: os.stat_result, after: os.stat_result) -> bool:
+    """Whether somebody wrote to the file meanwhile, as `rsync --inplace` does and `cp`."""
+    one, two = ((each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in (before, after))
+    return one != two
 
 
 def _unreadable(path: Path, setting: str, err: OSError) -> InputMissing:

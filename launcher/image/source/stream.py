@@ -16,8 +16,11 @@ def nothing() -> None:
 class Stream:
     """`chunks` come once, about 1 MiB each. `length`: how many bytes were promised, if any were.
 
+    `is_open_ended`: when they end too soon, nobody notices here.
+
     `verb`: what happens to them, for people. `mtime_ns`: of the source if that is a file, else 0.
-    `file`: where they are when all have come, None where nobody wrote them anywhere.
+    `name`: when all have come, gives the file that they are in another name, in place of an empty
+    file of ours; returns where they are. None where nobody wrote them anywhere.
     `stop`: ends a wait for chunks, from another thread. `widen`: says that nothing is done with
     them that is slower than a network, so that as many connections as there can be are of use.
     """
@@ -26,6 +29,7 @@ class Stream:
     length: int | None
     verb: str
     mtime_ns: int = 0
-    file: Path | None = None
+    name: Callable[[Path], Path] | None = None
     stop: Callable[[], None] = nothing
     widen: Callable[[], None] = nothing
+    is_open_ended: bool = False

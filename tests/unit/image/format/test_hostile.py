@@ -91,3 +91,19 @@ def test_an_archive_takes_little_memory() -> None:
     finally:
         tracemalloc.stop()
     assert most < 64 * MIB
+
+
+def test_a_packing_that_nothing_comes_out_of() -> None:
+    """zstd has frames that are to be skipped, each of up to 4 GiB."""
+    taken = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal taken
+        yield b"\x50\x2a\x4d\x18" + (0xFFFFFFFF).to_bytes(4, "little")
+        for _ in range(64):
+            taken += 1
+            yield bytes(1 << 20)
+
+    with pytest.raises(ImageRefused, match=r"holds more than 4\.0 MiB, and IMG_MAX_SIZE"):
+        layers.peel(endless(), "IMG_SOURCE=/x", 4 << 20)
+    assert taken == 4
