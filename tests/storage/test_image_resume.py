@@ -196,6 +196,37 @@ def test_damage_that_was_kept_is_noticed(
     assert volume.names() == []
 
 
+@pytest.mark.parametrize("before", ["", "sha256:" + "0" * 64])
+def test_a_checksum_that_is_new_does_not_make_it_begin_anew(
+    volume: Volume, server: Server, images: Images, broken_off: Ranged, before: str
+) -> None:
+    """It is of the bytes, whoever asked for them. And one that is wrong is not found right."""
+    half = len(broken_off.body) // PART // 2 * PART
+    url = server.url("/disk.qcow2")
+    if before:
+        broken_off.spoil = Times(
+            99, lambda reply: Reply(silent=True), lambda first, end: first > half
+        )
+        with pytest.raises(SourceUnavailable):
+            volume.ensure(url, IMG_CHECKSUM=before)
+        broken_off.spoil = lambda reply, first, end: reply
+    assert volume.ensure(url, IMG_CHECKSUM=f"sha256:{images.digest}").digest == images.digest
+    assert (0, PART) not in broken_off.asked
+    assert min(each for each in broken_off.asked if each)[0] >= half
+
+
+def test_a_wrong_checksum_leaves_nothing_to_go_on_with(
+    volume: Volume, server: Server, images: Images, broken_off: Ranged
+) -> None:
+    url = server.url("/disk.qcow2")
+    with pytest.raises(ImageRefused, match="wrong checksum"):
+        volume.ensure(url, IMG_CHECKSUM="sha256:" + "0" * 64)
+    assert volume.names() == []
+    broken_off.asked.clear()
+    assert volume.ensure(url, IMG_CHECKSUM=f"sha256:{images.digest}").digest == images.digest
+    assert (0, PART) in broken_off.asked
+
+
 def test_a_base_that_lost_its_record_is_never_written_to(
     volume: Volume, server: Server, broken_off: Ranged
 ) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from launcher.host.errors import ImageRefused, SourceUnavailable
+from launcher.host import process
+from launcher.host.errors import ImageRefused, SourceUnavailable, StorageError
 from launcher.image.format import qcow2
 from launcher.image.format import qemu_img as image_check
 from launcher.image.source.opened import opened
@@ -174,6 +175,22 @@ def test_a_check_that_takes_too_long_is_ended(
         image_check, "CHECK_LIMITS", image_check.CHECK_LIMITS._replace(cpu_seconds=1)
     )
     assert "checking it took more than 1 s of CPU or 1 GiB" in refusal(volume, path)
+
+
+def test_a_check_that_hangs_is_ended(
+    volume: Volume, images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a volume that no longer answers, say: it takes no CPU. That says nothing of the image."""
+    program = tmp_path / "bin/qemu-img"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(0o755)
+    path = f"{program.parent}:{process.ENVIRONMENT['PATH']}"
+    monkeypatch.setitem(process.ENVIRONMENT, "PATH", path)
+    monkeypatch.setattr(image_check, "CHECK_TIMEOUT", 1.0)
+    with pytest.raises(StorageError, match="qemu-img did not end within 1 s"):
+        volume.ensure(images.qcow2)
+    assert volume.names() == []
 
 
 def test_a_check_that_complains_without_end(
