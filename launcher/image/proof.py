@@ -12,7 +12,7 @@ from launcher.image import temporary
 from launcher.image.base import Base
 from launcher.image.format import content, foreign, policy, qcow2, qemu_img
 from launcher.image.format.content import Kind
-from launcher.image.store import bases
+from launcher.image.store import adoption
 from launcher.image.store.record import Origin
 from launcher.image.transfer import Arrival
 from launcher.image.wanted import Wanted
@@ -71,7 +71,7 @@ class Proof(NamedTuple):
         policy.judge(header, want.max_size, part.stat().st_size)
         qemu_img.check(part, want.shown, self.account)
         self.check()
-        return bases.adopt(
+        return adoption.adopt(
             part, want, digest=digest, virtual_size=header.virtual_size, origin=self.origin
         )
 

@@ -21,6 +21,9 @@ from tests.chart.helm import (
 from tests.chart.openapi import RELEASES, problems
 from tests.guests.cache import folder
 
+# What the oldest Kubernetes does not know yet of an example, whose comment says so.
+NEWER = {"from-registry": "image"}
+
 EXAMPLES = examples()
 MISTAKES = mistakes()
 
@@ -64,7 +67,10 @@ def test_example(helm: Helm, example: Example) -> None:
 def test_its_objects_are_known_to_kubernetes(example: Example) -> None:
     for manifest in rendered(NEWEST, example).objects:
         for release in RELEASES:
-            assert problems(release, manifest) == [], manifest["metadata"]["name"]
+            found = problems(release, manifest)
+            if release != max(RELEASES) and (field := NEWER.get(example.name)):
+                found = [each for each in found if f"('{field}' was unexpected)" not in each]
+            assert found == [], (release, manifest["metadata"]["name"])
 
 
 @each_example

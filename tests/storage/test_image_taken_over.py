@@ -21,7 +21,7 @@ from launcher.image.source.kept import kept
 from launcher.image.source.ledger import Ledger
 from launcher.image.source.parts import Listing
 from launcher.image.source.ranges import Pinned
-from launcher.image.store import bases
+from launcher.image.store import adoption
 from tests.storage.conftest import Images, Volume
 from tests.storage.conftest import qemu_img as run_qemu_img
 from tests.storage.fuse import mounted
@@ -96,7 +96,7 @@ def test_its_successors_files_stay(
 def test_its_successors_files_stay_when_all_is_done(
     volume: Volume, server: Server, images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    after(monkeypatch, bases, "adopt", lambda: take_over(volume.path))
+    after(monkeypatch, adoption, "adopt", lambda: take_over(volume.path))
     server.replies["/disk.qcow2"] = Ranged(images.qcow2.read_bytes())
     assert volume.ensure(server.url("/disk.qcow2")).digest == images.digest
     assert theirs(volume.path) == [THEIRS, THEIRS]
@@ -158,7 +158,7 @@ def after(
     ("kind", "module", "step"),
     [
         ("qcow2", qemu_img, "check"),
-        ("qcow2", bases, "adopt"),
+        ("qcow2", adoption, "adopt"),
         ("raw", qemu_img, "convert"),
         ("vmdk", foreign, "unfold"),
     ],

@@ -16,7 +16,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from launcher.image.store import bases
+from launcher.image.store import naming
 from launcher.image.wanted import STORED
 
 logger = logging.getLogger("startvm")
@@ -70,7 +70,7 @@ def put_back(aside: Path, path: Path) -> None:
         # There is one; or there are no hard links (SMB, FUSE).
         with suppress(FileNotFoundError):
             if STORED.fullmatch(path.name):
-                bases.rename(aside, path)
+                naming.rename(aside, path)
             elif not os.path.lexists(path):
                 aside.rename(path)
     aside.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from launcher.host.errors import StorageError
-from launcher.image.store import bases, record, references
+from launcher.image.store import bases, naming, record, references
 from launcher.image.store.following import Clock, settled
 from launcher.image.store.lease import NAME, Claim, State, Timing
 from launcher.image.store.record import Record
@@ -104,7 +104,7 @@ def look(folder: Path, timing: Timing, boot: str, clock: Clock) -> Inventory:
     digests, leftovers = set(), []
     for name, file in sorted(names.items()):
         if (folder / name).is_symlink():
-            digest = bases.named(folder / name)
+            digest = naming.named(folder / name)
             if digest and TEMPORARY_NAME.fullmatch(name):
                 leftovers.append(file)
             elif digest:
@@ -151,13 +151,13 @@ def altered(folder: Path, digest: str) -> str:
     """
     import hashlib
 
-    with bases.base_path(folder, digest).open("rb", buffering=0) as file:
+    with naming.base_path(folder, digest).open("rb", buffering=0) as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     return "" if found == digest else f"its sha256 is {found}"
 
 
 def _stored(folder: Path, digest: str, names: tuple[str, ...]) -> Stored:
-    path, record_path = bases.base_path(folder, digest), bases.record_path(folder, digest)
+    path, record_path = naming.base_path(folder, digest), naming.record_path(folder, digest)
     known = record.read(record_path)
     changed, size, problem = 0.0, None, ""
     for each in (path, record_path):

@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from launcher.image.store import bases, hiding, holding, leftovers, references
+from launcher.image.store import hiding, holding, leftovers, naming, references
 from launcher.image.store.following import Clock, is_sole, settled
 from launcher.image.store.lease import Claim, Kernel, Timing
 from launcher.image.store.plan import ABANDONED, Step
@@ -27,7 +27,7 @@ def base(folder: Path, digest: str) -> bool:
         return False
     mark = hiding.draw()
     hidden: list[tuple[Path, Path]] = []
-    for path in (bases.record_path(folder, digest), bases.base_path(folder, digest)):
+    for path in (naming.record_path(folder, digest), naming.base_path(folder, digest)):
         aside = path.with_name(path.name + mark)
         with suppress(FileNotFoundError):
             path.rename(aside)
@@ -38,10 +38,10 @@ def base(folder: Path, digest: str) -> bool:
             return False
     for aside, _ in hidden:
         aside.unlink(missing_ok=True)
-    if bases.base_path(folder, digest).exists():
+    if naming.base_path(folder, digest).exists():
         return False
     for each in folder.iterdir():
-        if each.is_symlink() and str(each.readlink()) == bases.base_path(folder, digest).name:
+        if each.is_symlink() and str(each.readlink()) == naming.base_path(folder, digest).name:
             name(each)
     return True
 

@@ -9,7 +9,7 @@ import pytest
 from launcher.host.container import Container
 from launcher.image import temporary
 from launcher.image.base import Base
-from launcher.image.store import bases
+from launcher.image.store import adoption
 from launcher.image.store.record import Address, Origin
 from launcher.image.wanted import wanted
 from launcher.settings.load import Surroundings, load
@@ -43,7 +43,7 @@ class Volume:
         )
         with temporary.file(want.folder, want.name) as part:
             part.write_bytes(content)
-            return bases.adopt(part, want, digest=digest, virtual_size=1 << 30, origin=origin)
+            return adoption.adopt(part, want, digest=digest, virtual_size=1 << 30, origin=origin)
 
     def names(self) -> list[str]:
         return sorted(each.name for each in self.path.iterdir())
