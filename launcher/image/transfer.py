@@ -16,6 +16,7 @@ from launcher.image import progress, space
 from launcher.image.format import decode, layers
 from launcher.image.format.content import Kind
 from launcher.image.overlap import ahead
+from launcher.image.settling import settling
 from launcher.image.source.anew import anew
 from launcher.image.source.kept import Files
 from launcher.image.source.opened import opened
@@ -169,12 +170,13 @@ def _write(chunks: Iterator[bytes], part: Path, total: int | None) -> int:
     """
     done = 0
     try:
-        with part.open("wb") as file:
+        with part.open("wb") as file, settling(file.fileno()) as disk:
             for chunk in chunks:
                 if chunk == ZEROS[: len(chunk)]:
                     file.seek(len(chunk), 1)
                 else:
                     file.write(chunk)
+                    disk.wrote(len(chunk))
                 done += len(chunk)
             file.truncate(done)
     except OSError as err:
