@@ -196,7 +196,8 @@ class Supervision:
         self._stopping = True
         self._remember(Phase.STOPPING)
         logger.info("told to stop; the guest has %g s", self.vm.stop_timeout)
-        if self._paused:
+        # One that was let go on may be about to stop again.
+        if self._paused or self._recovery.is_under_way:
             logger.warning("the VM is paused, and cannot shut down unless it goes on before that")
             self._recovery.hurry()
         descent = Descent(monitor, self.vm.qemu, self.vm.agent_socket, self._ended, self._orders)

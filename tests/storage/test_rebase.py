@@ -163,7 +163,10 @@ def test_request_outlasts_a_pod_that_comes_too_early(made: Volumes) -> None:
         with in_use(made), pytest.raises(Busy, match=r"^the pet web-3 is in use"):
             made.start("two")
         assert request.load(made.place) == each
+    # Nor is its snapshot to be removed before that.
+    request.forget(made.place)
     offline.delete(made.place, "early", None)
+    request.save(made.place, asked)
     made.start("two")
     assert stands_on(made) == made.base("two").path.name
 
