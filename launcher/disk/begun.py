@@ -56,6 +56,17 @@ class Note:
             os.fsync(self._fd)
             sync_names(self._place.folder)
 
+    def clear(self) -> None:
+        """What was written is true no longer."""
+        if self._fd is not None:
+            with suppress(OSError):
+                os.ftruncate(self._fd, 0)
+
+    def remove_if_empty(self) -> None:
+        """Nothing was begun."""
+        if self._fd is not None and not os.fstat(self._fd).st_size:
+            self.remove()
+
     def remove(self) -> None:
         """The pet is there, or nothing of it is."""
         if self._fd is not None:
@@ -79,7 +90,11 @@ def noted(place: Place) -> Iterator[Note]:
         yield Note(place)  # whoever makes the pet will say why
         return
     try:
-        yield Note(place, fd if _is_ours(place, fd) else None)
+        note = Note(place, fd if _is_ours(place, fd) else None)
+        try:
+            yield note
+        finally:
+            note.remove_if_empty()
     finally:
         os.close(fd)
 

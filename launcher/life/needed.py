@@ -91,6 +91,7 @@ class Need(NamedTuple):
             place = self.pet.place
             with suppress(OSError):
                 references.remove(self.shared, needing(*left, place.name, self.namespace))
+                note.clear()
 
     def _reference(self, base: Base) -> Reference:
         return needing(base.digest, self.pet.uuid, self.pet.place.name, self.namespace)

@@ -69,7 +69,7 @@ def from_registry(vm: Installed) -> None:
     reach(vm)
     (pod,) = vm.pods()
     bases = vm.namespace.kubectl("exec", pod["metadata"]["name"], "--", "berth", "images")
-    assert "source   /disks/disk.qcow2, fetched" in bases
+    assert "source   /images/disk.qcow2, fetched" in bases
 
 
 def legacy_vm(vm: Installed) -> None:

@@ -235,6 +235,15 @@ def test_one_that_was_made_as_far_as_its_record_does(pod: Pod) -> None:
     assert pod.references() == [UUID]
 
 
+def test_a_fetch_that_fails_leaves_no_note(pod: Pod) -> None:
+    def fail() -> Base:
+        raise StorageError("the server is gone")
+
+    with pytest.raises(StorageError), pod.need(pod.plan()).secured(fail):
+        raise AssertionError("there is no base")
+    assert not pod.plan().place.begun.exists()
+
+
 def test_each_start_is_written_down(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(references, "now", lambda: "the first time")
     base = pod.volume.adopt()
