@@ -30,7 +30,7 @@ class Scale(NamedTuple):
 
 
 # Packed ones take seconds each: the start of Python is no stage, and should not look like one.
-FULL = Scale(plain=1024, packed={"gz": 1024, "xz": 384, "zst": 2048}, cap=32, rounds=3, peaks=3)
+FULL = Scale(plain=1024, packed={"gz": 384, "xz": 128, "zst": 1024}, cap=32, rounds=5, peaks=3)
 QUICK = Scale(plain=8, packed={"gz": 4, "xz": 4, "zst": 4}, cap=32, rounds=1, peaks=1)
 
 AIM_ARIA2C = 0.95
