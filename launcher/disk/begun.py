@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from launcher.disk.place import Place, sync_names
+from launcher.disk.place import Place
+from launcher.host.durable import sync_names
 
 MAX_SIZE = 4096
 

@@ -5,7 +5,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from launcher.disk.place import sync
+from launcher.host.durable import sync
 from launcher.host.errors import StorageError
 from launcher.image import space
 from launcher.image.progress import size as shown_size

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from launcher.disk import target as targets
-from launcher.disk.place import Place, sync, sync_names
+from launcher.disk.place import Place
 from launcher.disk.snapshot import listing
 from launcher.disk.whole import Whole
 from launcher.host import access, process, storage
 from launcher.host.account import Account
+from launcher.host.durable import sync, sync_names
 from launcher.host.errors import CommandFailed, ImageRefused, StorageError
 from launcher.host.process import Child, spawn
 from launcher.image import progress, temporary

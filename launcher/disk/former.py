@@ -11,9 +11,10 @@ from launcher.disk import pet
 from launcher.disk import record as records
 from launcher.disk.alone import alone, unwritten
 from launcher.disk.belonging import check_base, check_disk
-from launcher.disk.place import Place, explained, sync_names
+from launcher.disk.place import Place, explained
 from launcher.disk.plan import Found, is_half_moved
 from launcher.disk.record import PetRecord
+from launcher.host.durable import sync_names
 from launcher.host.errors import ImageRefused, InputMissing
 from launcher.image.base import Base
 

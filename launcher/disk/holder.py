@@ -9,7 +9,6 @@ one that it names has the lock, or had it last.
 import json
 import logging
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from launcher.disk import qemu_lock
 from launcher.disk.place import Place
 from launcher.host import container
 from launcher.host.errors import Busy
+from launcher.host.timestamp import rfc3339
 
 logger = logging.getLogger("startvm")
 
@@ -58,7 +58,7 @@ def ourselves(address: str, namespace: str, node: str, uid: str) -> Holder:
         node=node,
         uid=uid,
         boot=container.boot_id(),
-        since=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        since=rfc3339(),
     )
 
 

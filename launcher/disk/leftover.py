@@ -5,7 +5,8 @@ import os
 
 from launcher.disk import holder, pet
 from launcher.disk.alone import alone
-from launcher.disk.place import Place, explained, sync_names
+from launcher.disk.place import Place, explained
+from launcher.host.durable import sync_names
 from launcher.host.errors import LauncherError
 
 logger = logging.getLogger("startvm")

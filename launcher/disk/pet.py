@@ -6,7 +6,6 @@ there nothing exists; from then on the disk is complete, and only its name may b
 """
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +14,14 @@ from typing import NamedTuple
 from launcher.disk import holder
 from launcher.disk import record as records
 from launcher.disk.alone import alone
-from launcher.disk.place import Place, explained, sync, sync_names
+from launcher.disk.place import Place, explained
 from launcher.disk.plan import OVERLAY_OPTIONS, Found, PetPlan
 from launcher.disk.record import PetRecord
 from launcher.host import access, process
 from launcher.host.account import Account
+from launcher.host.durable import sync, sync_names
 from launcher.host.errors import Busy, ImageRefused, InputMissing, StorageError
+from launcher.host.timestamp import rfc3339
 from launcher.image.base import Base
 from launcher.image.format import qcow2
 from launcher.image.format.qcow2 import Header
@@ -117,7 +118,7 @@ def _create(plan: PetPlan, base: Base, account: Account | None) -> PetRecord:
         base_path=base.path,
         base_size=base.size,
         source=plan.source,
-        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        created=rfc3339(),
     )
     with explained(f"making the pet {place.disk}", place.folder):
         # What a crash left may be a link, or still be written to.

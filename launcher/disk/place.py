@@ -3,11 +3,12 @@
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from launcher.host.access import described
+from launcher.host.durable import sync_names
 from launcher.host.errors import Busy, CommandFailed, LauncherError, RightMissing, StorageError
 from launcher.host.storage import LOCK_WORDS
 
@@ -127,21 +128,6 @@ def _write(path: Path, data: bytes) -> tuple[Path, os.stat_result]:
         file.flush()
         os.fsync(file.fileno())
         return new, os.fstat(file.fileno())
-
-
-def sync(path: Path) -> None:
-    """Wait until the bytes of the file at `path` would survive a power cut."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def sync_names(folder: Path) -> None:
-    """The same for the names in `folder`, where its file system knows how."""
-    with suppress(OSError):
-        sync(folder)
 
 
 @contextmanager

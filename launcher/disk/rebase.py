@@ -13,11 +13,12 @@ from launcher.disk.alone import alone, unwritten
 from launcher.disk.belonging import check_disk
 from launcher.disk.copy import copy
 from launcher.disk.former import settled
-from launcher.disk.place import Place, explained, sync, sync_names
+from launcher.disk.place import Place, explained
 from launcher.disk.plan import Found
 from launcher.disk.record import Former, PetRecord
 from launcher.host import access, process
 from launcher.host.account import Account
+from launcher.host.durable import sync, sync_names
 from launcher.host.errors import AlreadyThere, ImageRefused, InputMissing, StorageError
 from launcher.image.base import Base
 from launcher.image.store.record import Address

@@ -10,7 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from launcher.disk.place import Place, explained, replace, sync_names
+from launcher.disk.place import Place, explained, replace
+from launcher.host.durable import sync_names
 from launcher.host.errors import StorageError
 from launcher.image.store.record import Address
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from launcher.host import container, memory
 from launcher.host.account import Account
 from launcher.host.errors import ImageRefused, InputMissing
+from launcher.host.timestamp import rfc3339
 from launcher.image import progress, space, sums, temporary, transfer
 from launcher.image.base import Base
 from launcher.image.proof import Proof
@@ -116,7 +117,7 @@ def _fetch(
                 address=Address.of(address),
                 digests=arrival.arrived,
                 sums=Address.of(checksum.sums_url) if checksum and checksum.sums_url else None,
-                fetched=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                fetched=rfc3339(),
                 size=arrival.source_size,
                 mtime_ns=arrival.source_mtime_ns,
             )

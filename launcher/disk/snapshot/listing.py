@@ -14,6 +14,7 @@ from launcher.host.errors import (
     LauncherError,
     StorageError,
 )
+from launcher.host.timestamp import rfc3339
 from launcher.image.format import snapshots
 from launcher.image.format.qcow2 import NotQcow2
 from launcher.image.format.snapshots import Snapshot
@@ -121,6 +122,5 @@ def _note(place: Place, known: Mapping[str, Note], there: tuple[Snapshot, ...]) 
 
 def moment(taken: int) -> str:
     """RFC 3339, UTC."""
-    import time
 
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(taken // 1_000_000_000))
+    return rfc3339(taken // 1_000_000_000)

@@ -7,13 +7,14 @@ on it, and lowers it after. The next restore puts that right.
 
 from launcher.disk import holder, request
 from launcher.disk.alone import alone
-from launcher.disk.place import Place, explained, sync
+from launcher.disk.place import Place, explained
 from launcher.disk.request import Restore
 from launcher.disk.snapshot import listing, name
 from launcher.disk.snapshot.listing import Taken
 from launcher.disk.snapshot.notes import How
 from launcher.host import access, process
 from launcher.host.account import Account
+from launcher.host.durable import sync
 from launcher.host.errors import Busy, StorageError
 from launcher.image.format.qemu_img import LEAKS
 from launcher.machine.options import text

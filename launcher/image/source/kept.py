@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from launcher.host.durable import sync_names
 from launcher.host.errors import Busy, ImageRefused
 from launcher.image.source import parts
 from launcher.image.source.parts import Board, Listing
@@ -74,7 +75,7 @@ class Files(NamedTuple):
             os.fsync(fd)
         self.check()
         new.replace(self.listing)
-        sync(self.folder)
+        sync_names(self.folder)
 
     def begin(self, pinned: Pinned) -> int:
         """Empty data of the right length, as an open file; the list is gone.
@@ -149,7 +150,7 @@ class Files(NamedTuple):
             self._beside(path)
             path.unlink(missing_ok=True)
         # Or a power cut might bring the list back, beside data that began anew.
-        sync(self.folder)
+        sync_names(self.folder)
 
     @staticmethod
     def _beside(path: Path) -> Path:
@@ -207,14 +208,3 @@ def copy(source: int, target: int, first: int, end: int) -> None:
         if not count:
             raise OSError(f"the file ends at {first}")
         first += count
-
-
-def sync(folder: Path) -> None:
-    """Make names in `folder` last."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        # Not every network file system has this; there, names are made to last by the server.
-        with suppress(OSError):
-            os.fsync(fd)
-    finally:
-        os.close(fd)

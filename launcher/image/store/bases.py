@@ -18,12 +18,12 @@ size and time of change compared with the record each time a base is used.
 
 import logging
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from launcher.host.errors import ImageRefused, StorageError
+from launcher.host.timestamp import rfc3339
 from launcher.image.base import Base
 from launcher.image.store import naming, record
 from launcher.image.store.record import Origin, Record
@@ -182,7 +182,7 @@ def altered(path: Path, why: str) -> ImageRefused:
 
 
 def _time(ns: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ns // 1_000_000_000))
+    return rfc3339(ns // 1_000_000_000)
 
 
 @contextmanager

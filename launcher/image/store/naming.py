@@ -1,9 +1,8 @@
 """Names on the shared volume: those of bases and their records, and people's names for them."""
 
-import os
-from contextlib import suppress
 from pathlib import Path
 
+from launcher.host.durable import sync_names
 from launcher.host.errors import ImageRefused
 from launcher.image import temporary
 from launcher.image.wanted import STORED, Wanted
@@ -54,13 +53,7 @@ def give(folder: Path, name: str, digest: str) -> None:
             part.unlink()
             part.symlink_to(target)
             part.replace(place)
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        # Not every network file system has this; there, names are made to last by the server.
-        with suppress(OSError):
-            os.fsync(fd)
-    finally:
-        os.close(fd)
+    sync_names(folder)
 
 
 def rename(old: Path, new: Path) -> bool:

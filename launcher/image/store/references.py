@@ -18,11 +18,13 @@ All of this is on the way of every start.
 import json
 import os
 import re
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+
+from launcher.host.durable import sync_names
+from launcher.host.timestamp import rfc3339
 
 FOLDER = re.compile(r"sha256-([0-9a-f]{64})\.pets")
 STORED = re.compile(r"([0-9A-Za-z_.-]+)\.json")
@@ -96,7 +98,7 @@ def write(shared: Path, reference: Reference, *, lasting: bool = False) -> None:
         part.unlink(missing_ok=True)
     if lasting:
         for each in (path.parent, shared):
-            _sync_names(each)
+            sync_names(each)
 
 
 def remove(shared: Path, reference: Reference) -> None:
@@ -128,7 +130,7 @@ def needed_by(shared: Path, pet: Reference) -> set[str]:
 
 
 def now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return rfc3339()
 
 
 def _path(shared: Path, reference: Reference) -> Path:
@@ -162,13 +164,3 @@ def _move(part: Path, path: Path) -> None:
             part.rename(path)
             return
     raise FileNotFoundError(f"{path.parent} is removed again and again")
-
-
-def _sync_names(place: Path) -> None:
-    """Make names last, where the file system knows how."""
-    with suppress(OSError):
-        fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
