@@ -48,7 +48,27 @@ Told beforehand, with the way out; without a cluster to ask there are none.
 {{- if ne $claim $now }}
 - shared would change from {{ $claim | default "none" }} to {{ $now | default "none" }}, and the disks of {{ .name }} are overlays on images that are kept there; leave it as it is, or uninstall the release and delete its claims to start anew
 {{- end }}
+{{- include "berth.diskShrinks" (list . $there) }}
 {{- end }}
+{{- end }}
+
+{{/* (list . StatefulSet): a disk smaller than what the pods that are there were asked for. */}}
+{{- define "berth.diskShrinks" -}}
+{{- $there := index . 1 -}}
+{{- with index . 0 -}}
+{{- $has := "" -}}
+{{- range (first $there.spec.template.spec.containers).env -}}
+  {{- if eq .name "VM_DISK_SIZE" }}{{ $has = .value }}{{ end -}}
+{{- end -}}
+{{- $wants := .Values.vm.diskSize -}}
+{{- if and $has $wants (lt (include "berth.mebibytes" $wants | int64) (include "berth.mebibytes" $has | int64)) }}
+{{- $claim := printf "pet-%s-0" .name -}}
+{{- $phase := lookup "v1" "PersistentVolumeClaim" .Release.Namespace $claim | dig "status" "phase" "" -}}
+{{- if eq $phase "Bound" }}
+- vm.diskSize is {{ $wants }}, less than the {{ $has }} of the disk that is there (claim {{ $claim }}); disks do not shrink: leave it at {{ $has }}, or uninstall the release and delete the claim to start anew
+{{- end }}
+{{- end }}
+{{- end -}}
 {{- end }}
 
 {{/* What cannot change in the spec of a claim template, in words. */}}

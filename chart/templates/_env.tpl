@@ -1,4 +1,8 @@
-{{/* The launcher's settings. What is empty or the launcher's own default is left out. */}}
+{{/*
+The launcher's settings. What is empty or the launcher's own default is left out. ON_SMALLER_SIZE:
+an upgrade to a smaller disk is refused here already (berth.petChanges); a rollback asks nobody, and
+should not take the VM away because its disk has grown since.
+*/}}
 {{- define "berth.env" -}}
 {{- $isUser := eq (include "berth.network" .) "user" -}}
 {{- $isIgnition := eq .Values.configDrive.type "ignition" -}}
@@ -12,6 +16,7 @@
     (list "VM_CPUS" .Values.vm.cpus)
     (list "VM_MEMORY" .Values.vm.memory)
     (list "VM_DISK_SIZE" .Values.vm.diskSize)
+    (list "ON_SMALLER_SIZE" (.Values.vm.diskSize | empty | ternary "" "keep"))
     (list "ACCEL" (include "berth.accel" .) "auto")
     (list "NETWORK" ($isUser | ternary "user" ""))
     (list "HOSTFWD" ($isUser | ternary (include "berth.hostfwd" .) ""))

@@ -21,7 +21,7 @@ the record names, A the former one, which it names too::
       B       B          –          use it; the old disk is kept until that is confirmed
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 from launcher.disk.belonging import check_base, check_disk
@@ -169,12 +169,9 @@ def _kept(
         )
     check_disk(path, disk, record)
     base = check_base(place, record, base)
-    if wanted_uuid and wanted_uuid != record.uuid:
-        problem = (
-            f"the metadata's uuid stands for {wanted_uuid}, and the pet {place.name} has been "
-            f"{record.uuid} from its beginning; accepted: that one, or none"
-        )
-        raise SettingsError([problem])
+    problems = [*_uuid_problems(place, record, wanted_uuid), *_size_problems(settings, disk)]
+    if problems:
+        raise SettingsError(problems)
     size = max(disk.virtual_size, _sectors(settings.vm_disk_size) or 0)
     return PetPlan(
         place=place,
@@ -201,17 +198,38 @@ def is_half_moved(found: Found) -> bool:
     )
 
 
+def _uuid_problems(place: Place, record: PetRecord, wanted: str | None) -> Iterator[str]:
+    if wanted and wanted != record.uuid:
+        yield (
+            f"the metadata's uuid stands for {wanted}, and the pet {place.name} has been "
+            f"{record.uuid} from its beginning; accepted: that one, or none"
+        )
+
+
+def _size_problems(settings: Settings, disk: Header) -> Iterator[str]:
+    if _is_smaller(settings, disk) and settings.on_smaller_size == "refuse":
+        yield (
+            f"VM_DISK_SIZE is {_both(settings.vm_disk_size or 0)}, and the pet's disk has "
+            f"{_both(disk.virtual_size)}, which never shrinks; accepted: {disk.virtual_size} bytes "
+            "or more, or nothing (hint: a smaller disk takes a new VM; ON_SMALLER_SIZE=keep starts "
+            "this one as it is)"
+        )
+
+
 def _size_kept(settings: Settings, disk: Header) -> str:
-    """What to say of a size that the disk has outgrown, as after a roll-back. The VM starts all the
-    same: refusing would take it away, and there is nothing in this setting to obey."""
-    wanted = _sectors(settings.vm_disk_size)
-    if wanted is None or wanted >= disk.virtual_size:
+    """What to say of a size that the disk has outgrown, as after a roll-back."""
+    if not _is_smaller(settings, disk):
         return ""
     return (
         f"VM_DISK_SIZE is {_both(settings.vm_disk_size or 0)}; the disk keeps its "
         f"{_both(disk.virtual_size)}, since it only ever grows; set VM_DISK_SIZE to "
         f"{disk.virtual_size} or more, or to nothing (a smaller disk takes a new VM)"
     )
+
+
+def _is_smaller(settings: Settings, disk: Header) -> bool:
+    wanted = _sectors(settings.vm_disk_size)
+    return wanted is not None and wanted < disk.virtual_size
 
 
 def _base_kept(settings: Settings, record: PetRecord) -> str:

@@ -150,8 +150,16 @@ class Settings(NamedTuple):
         "VM",
         "VM_DISK_SIZE",
         parse.size,
-        "Size of the pet's disk. It only ever grows; a disk that is larger already stays as it is.",
+        "Size of the pet's disk. It only ever grows, at the VM's next start.",
         default_text="the base's size",
+    )
+    on_smaller_size: Literal["refuse", "keep"] = setting(
+        "VM",
+        "ON_SMALLER_SIZE",
+        parse.one_of("refuse", "keep"),
+        "When VM_DISK_SIZE is less than the pet's disk has: `refuse` does not start the VM, `keep` "
+        "starts it with the disk as it is. Both tell both sizes.",
+        default="refuse",
     )
     accel: Literal["auto", "kvm", "tcg"] = setting(
         "VM",

@@ -131,3 +131,18 @@ def test_what_grew_can_be_used(lives: Lives) -> None:
     assert (
         lives.pod.ssh(f"{write}; sync; echo 3 >/proc/sys/vm/drop_caches; {read}")[:6] == "grown\n"
     )
+
+
+def test_it_does_not_shrink_and_is_left_alone(lives: Lives) -> None:
+    pod = lives.pod
+    pod.runs[-1].stop()
+    before = hashlib.sha256(pod.disk.read_bytes()).digest()
+    end = pod.start(VM_DISK_SIZE="512M").wait()
+    assert end.status == 78, end.log
+    assert "VM_DISK_SIZE is 536870912 bytes (512.0 MiB)" in end.log
+    assert f"the pet's disk has {GIB} bytes (1.0 GiB), which never shrinks" in end.log
+    assert hashlib.sha256(pod.disk.read_bytes()).digest() == before
+    run = pod.start(VM_DISK_SIZE="512M", ON_SMALLER_SIZE="keep")
+    pod.wait_for_ssh(run)
+    assert int(pod.ssh("cat /sys/block/vda/size")) * 512 == GIB
+    assert f"the disk keeps its {GIB} bytes" in run.log.text

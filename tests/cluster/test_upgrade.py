@@ -118,7 +118,7 @@ def test_mistakes_leave_it_running(pet: Release) -> None:
     before = state(pet)
     history = pet.namespace.helm("history", pet.name)
     wrong: Values = {
-        "vm": {"memory": "32Mi"},
+        "vm": {"memory": "32Mi", "diskSize": "256Mi"},
         "shared": {"accessMode": "ReadWriteMany", "size": "512Mi", "className": "other"},
         "pet": {"className": "other", "size": "1Gi"},
         "vnc": {"enabled": False, "open": True},
@@ -127,6 +127,7 @@ def test_mistakes_leave_it_running(pet: Release) -> None:
         pet.upgrade(wrong)
     for words in (
         "vm.memory is 32Mi; accepted: 64Mi or more",
+        "vm.diskSize is 256Mi, less than the 512Mi of the disk that is there (claim pet-pet-0)",
         "vnc.enabled is false, so vnc.open and vnc.existingSecret have no meaning",
         "shared.accessMode is ReadWriteMany, but the claim that is there has ReadWriteOnce",
         "the class of the shared claim is other, but the claim that is there has ",

@@ -98,9 +98,23 @@ def test_an_image_that_has_no_room_is_refused_with_both_sizes(size: int) -> None
     assert f"accepted: {2 * GIB} bytes or more" in problem
 
 
-@pytest.mark.parametrize("wanted", [GIB, 10 * GIB - 512], ids=["by much", "by a sector"])
-def test_a_pet_that_is_larger_stays_so_and_it_is_told(wanted: int) -> None:
-    used = decide(USED, VM_DISK_SIZE=str(wanted))
+SMALLER = pytest.mark.parametrize("wanted", [GIB, 10 * GIB - 512], ids=["by much", "by a sector"])
+
+
+@SMALLER
+@pytest.mark.parametrize("found", [USED, Found(record(), None, header(), leftover=True)])
+def test_a_pet_that_is_larger_is_refused_with_both_sizes(wanted: int, found: Found) -> None:
+    with pytest.raises(SettingsError) as error:
+        decide(found, VM_DISK_SIZE=str(wanted))
+    (problem,) = error.value.problems
+    assert problem.startswith(f"VM_DISK_SIZE is {wanted} bytes ")
+    assert f"the pet's disk has {10 * GIB} bytes (10.0 GiB)" in problem
+    assert f"accepted: {10 * GIB} bytes or more, or nothing" in problem
+
+
+@SMALLER
+def test_or_stays_so_and_it_is_told(wanted: int) -> None:
+    used = decide(USED, VM_DISK_SIZE=str(wanted), ON_SMALLER_SIZE="keep")
     assert (used.action, used.size, used.grow_from) == ("use", 10 * GIB, None)
     (notice,) = used.notices
     assert notice.startswith(f"VM_DISK_SIZE is {wanted} bytes ")
@@ -111,6 +125,12 @@ def test_a_pet_that_is_larger_stays_so_and_it_is_told(wanted: int) -> None:
 def test_what_is_said_of_a_larger_pet_helps() -> None:
     for size in (str(10 * GIB), ""):
         assert decide(USED, VM_DISK_SIZE=size).notices == ()
+
+
+def test_a_wrong_uuid_and_a_wrong_size_are_told_at_once() -> None:
+    with pytest.raises(SettingsError) as error:
+        decide(USED, wanted_uuid=OTHER_UUID, VM_DISK_SIZE="1G")
+    assert len(error.value.problems) == 2
 
 
 def test_uuid_of_a_pet_does_not_change() -> None:

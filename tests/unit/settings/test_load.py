@@ -27,6 +27,7 @@ WRONG = {
     "VM_MEMORY": "1.5G",
     "IMG_RAM_MB": "2G",
     "VM_DISK_SIZE": "big",
+    "ON_SMALLER_SIZE": "shrink",
     "ACCEL": "xen",
     "VM_IP": "192.168.254",
     "VM_GW": "127.0.0.1",

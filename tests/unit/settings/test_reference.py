@@ -29,6 +29,7 @@ VALUES = {
     "VM_CPUS": ["1", "255"],
     "VM_MEMORY": ["64M", "1G", "1536M", "2T", "100000000"],
     "VM_DISK_SIZE": ["1", "512", "1M", "1000G", "4T"],
+    "ON_SMALLER_SIZE": ["refuse", "keep"],
     "ACCEL": ["auto", "kvm", "tcg"],
     "QEMU_USER": ["qemu", "107", "_q-1.x$"],
     "NETWORK": ["nat", "user"],
