@@ -1,6 +1,6 @@
-"""`python -m tests.side_by_side FIRST SECOND`: pytest for two folders of tests at once.
+"""`python -m tests.side_by_side FIRST OTHER...`: pytest for FIRST, and for all others beside it.
 
-What is said of FIRST is shown as it comes, that of SECOND after it.
+What is said of the folder FIRST is shown as it comes, and that of the others after it.
 """
 
 import subprocess
@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 def main(words: Sequence[str]) -> int:
     """Return pytest's exit status: the first's, unless that is 0."""
-    first, second = words
+    first, *others = words
     command = [sys.executable, "-m", "pytest"]
     # Whole lines in the order in which they were written, whichever of the two streams has them.
     with tempfile.TemporaryFile("w+", encoding="utf-8") as later:
         with (
-            subprocess.Popen([*command, second], stdout=later, stderr=later) as aside,
+            subprocess.Popen([*command, *others], stdout=later, stderr=later) as aside,
             subprocess.Popen([*command, first]) as shown,
         ):
             try:
