@@ -55,10 +55,14 @@ async def serve(door: socket, commands: Mapping[str, Command]) -> None:
 
     clients: set[asyncio.Task[Any]] = set()
 
+    def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(answer(reader, writer))
+        clients.add(task)
+        task.add_done_callback(clients.discard)
+        # And not in the task itself: one that is cancelled before its first step does nothing.
+        task.add_done_callback(lambda _: writer.close())
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if task := asyncio.current_task():
-            clients.add(task)
-            task.add_done_callback(clients.discard)
         try:
             async with asyncio.timeout(PATIENCE):
                 request = await reader.readline()
@@ -67,11 +71,9 @@ async def serve(door: socket, commands: Mapping[str, Command]) -> None:
                 await _serve_one(request, commands, reader, writer)
         except (OSError, TimeoutError, ValueError) as err:
             logger.debug("a client of the control socket: %r", err)
-        finally:
-            writer.close()
 
     server = await asyncio.start_unix_server(
-        answer,
+        greet,
         sock=door.dup(),
         limit=LONGEST_REQUEST,
         # Starting right here would be a moment at which cancelling us leaves the socket open.
@@ -81,6 +83,11 @@ async def serve(door: socket, commands: Mapping[str, Command]) -> None:
         await server.start_serving()
         await asyncio.Event().wait()
     finally:
+        # Whom the loop has just accepted takes two turns to get here, and asyncio would forget to
+        # close who comes after the server was closed.
+        asyncio.get_running_loop().remove_reader(server.sockets[0].fileno())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
         server.close()
         # By itself it would wait for a client that something is held for.
         for each in clients:

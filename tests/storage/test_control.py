@@ -1,5 +1,7 @@
 """The control socket, between a client and a supervisor that watches a QEMU of our own."""
 
+import asyncio
+import gc
 import os
 import signal
 import socket
@@ -164,3 +166,22 @@ def test_it_is_nobody_elses_and_its_name_goes(tmp_path: Path) -> None:
     with listening(path):
         assert path.stat().st_mode & 0o777 == 0o600
     assert not path.exists()
+
+
+# Turns of the event loop between a client that connects and the end; one takes no more than six.
+@pytest.mark.parametrize("turns", range(10))
+def test_who_comes_at_the_last_moment_is_let_go(tmp_path: Path, turns: int) -> None:
+    """A connection that nobody closes is told by the warning that Python makes of it."""
+
+    async def serving() -> None:
+        with listening(control.path(tmp_path)) as door, socket.socket(socket.AF_UNIX) as client:
+            server = asyncio.ensure_future(control.serve(door, {}))
+            await asyncio.sleep(0)
+            client.connect(str(control.path(tmp_path)))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            server.cancel()
+            await asyncio.gather(server, return_exceptions=True)
+
+    asyncio.run(serving())
+    gc.collect()
