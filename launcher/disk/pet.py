@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from launcher.disk import holder
+from launcher.disk import holder, overlay
 from launcher.disk import record as records
 from launcher.disk.alone import alone
 from launcher.disk.place import Place, explained
-from launcher.disk.plan import OVERLAY_OPTIONS, Found, PetPlan
+from launcher.disk.plan import Found, PetPlan
 from launcher.disk.record import PetRecord
-from launcher.host import access, process
+from launcher.host import access, process, storage
 from launcher.host.account import Account
 from launcher.host.durable import sync, sync_names
 from launcher.host.errors import Busy, ImageRefused, InputMissing, StorageError
@@ -25,6 +25,9 @@ from launcher.host.timestamp import rfc3339
 from launcher.image.base import Base
 from launcher.image.format import qcow2
 from launcher.image.format.qcow2 import Header
+
+# Bytes, of a hole that is larger than any file system's block.
+HOLE = 1 << 20
 
 
 class Pet(NamedTuple):
@@ -81,25 +84,6 @@ def apply(plan: PetPlan, account: Account | None = None) -> Pet:
     return _ready(plan, record, account)
 
 
-def create_argv(place: Place, base: Base, size: int) -> list[str]:
-    """qemu-img's command line for a new disk of `size` bytes."""
-    return [
-        "qemu-img", "create", "-q",
-        "-f", "qcow2",
-        "-b", str(base.path),
-        "-F", "qcow2",
-        "-o", OVERLAY_OPTIONS,
-        str(place.new_disk),
-        str(size),
-    ]  # fmt: skip
-
-
-def grow_argv(place: Place, size: int) -> list[str]:
-    """qemu-img's command line to grow the disk to `size` bytes. Growth is all it can do: to make a
-    disk smaller it would want to be told `--shrink`."""
-    return ["qemu-img", "resize", "-q", "-f", "qcow2", str(place.disk), str(size)]
-
-
 def _ready(plan: PetPlan, record: PetRecord, account: Account | None) -> Pet:
     if plan.size is None:
         raise ValueError("the size of a pet is known once its base is")
@@ -128,7 +112,9 @@ def _create(plan: PetPlan, base: Base, account: Account | None) -> PetRecord:
         access.grant(place.new_disk, account, access.READ_WRITE)
         access.grant(base.path, account, access.READ)
         size = plan.size or base.virtual_size
-        process.run(create_argv(place, base, size), account=account)
+        os.truncate(place.new_disk, HOLE)
+        sparse = storage.has_holes(place.new_disk)
+        process.run(overlay.create_argv(place, base, size, sparse=sparse), account=account)
         sync(place.new_disk)
     records.begin(place, record)
     finish(place)
@@ -157,7 +143,10 @@ def _grow(plan: PetPlan, account: Account | None) -> None:
     access.grant(place.disk, account, access.READ_WRITE)
     try:
         with explained(f"growing the pet {place.disk} to {plan.size} bytes", place.folder):
-            process.run(grow_argv(place, plan.size or 0), account=account)
+            # One without holes may be on a file system that knows none.
+            sparse = storage.has_holes(place.disk)
+            argv = overlay.grow_argv(place, plan.size or 0, sparse=sparse)
+            process.run(argv, account=account)
             sync(place.disk)
     except Busy as err:
         raise holder.busy(place) from err

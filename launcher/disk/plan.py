@@ -36,10 +36,6 @@ from launcher.settings.table import Settings
 
 SECTOR = 512
 
-# Sub-clusters of 4 KiB: a small write to the base's data copies 4 KiB instead of a cluster, and
-# the tables stay small enough to be cached whole.
-OVERLAY_OPTIONS = "extended_l2=on,cluster_size=128k"
-
 Action = Literal["create", "finish", "use"]
 
 

@@ -21,6 +21,23 @@ def supports_direct(path: Path) -> bool:
     return True
 
 
+def has_holes(path: Path) -> bool:
+    """Whether there is a hole in the file `path`, and its file system tells where (lseek(2)).
+
+    FAT has none, and NFS before 4.2, SMB without sparse files and many of FUSE's tell of none.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return os.lseek(file, 0, os.SEEK_HOLE) < os.fstat(file).st_size
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+
+
 def has_io_uring() -> bool:
     """Whether this process may set up an io_uring.
 

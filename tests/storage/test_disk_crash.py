@@ -10,10 +10,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from launcher.disk import pet
+from launcher.disk import overlay, pet
 from launcher.disk.pet import Pet
 from launcher.disk.place import Place
 from launcher.host.errors import Busy
@@ -94,14 +95,14 @@ def test_two_without_a_common_lock_make_one_pet(
     decided = decide(volume, base, "100M")
     made: list[Pet] = []
 
-    def slow(place: Place, base: Base, size: int) -> list[str]:
+    def slow(*given: Any, **how: Any) -> list[str]:
         monkeypatch.undo()
         monkeypatch.setattr(pet, "alone", lambda _: nullcontext())
         made.append(start(volume, base, "100M"))
-        return pet.create_argv(place, base, size)
+        return overlay.create_argv(*given, **how)
 
     monkeypatch.setattr(pet, "alone", lambda _: nullcontext())
-    monkeypatch.setattr(pet, "create_argv", slow)
+    monkeypatch.setattr(overlay, "create_argv", slow)
     with pytest.raises(Busy, match="somebody else has made the pet web-3 meanwhile"):
         pet.apply(decided)
     (first,) = made

@@ -1,5 +1,6 @@
 """Pets made by real qemu-img on real file systems, and what a full or a read-only volume does."""
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from launcher.disk.place import Place
 from launcher.host import process
 from launcher.host.errors import Busy, ImageRefused, RightMissing, StorageError
 from launcher.image.base import Base
+from tests.storage.fuse import mounted
 from tests.storage.pets import COMPLETE, MIB, names, start, stored
 from tests.storage.qcow2 import check, holds, info, run
 
@@ -41,6 +43,31 @@ def test_new_pet(volume: Path, base: Base) -> None:
     assert found["actual-size"] < MIB
     assert holds(made.path, 7, "1M", "1M")
     check(made.path)
+
+
+def tables(disk: Path) -> int:
+    """Bytes of the disk that have a place in its file, whether there is anything there or not."""
+    found = json.loads(run("qemu-img", "check", "--output=json", "-f", "qcow2", disk))
+    return int(found.get("allocated-clusters", 0)) * 128 * 1024
+
+
+def test_every_write_has_its_place_beforehand(volume: Path, base: Base) -> None:
+    made = start(volume, base, "1G")
+    assert tables(made.path) == 1 << 30
+    grown = start(volume, base, "2G")
+    assert tables(grown.path) == 2 << 30
+    assert info(grown.path)["actual-size"] < MIB
+    assert grown.path.stat().st_size > 2 << 30
+
+
+def test_not_where_a_file_takes_as_much_as_it_is_long(tmp_path: Path, base: Base) -> None:
+    """Or where nobody who copies it could tell."""
+    (tmp_path / "below").mkdir()
+    with mounted(tmp_path / "below", tmp_path / "above") as volume:
+        made = start(volume, base, "1G")
+        assert tables(made.path) == 0
+        assert made.path.stat().st_size < MIB
+        assert start(volume, base, "2G").path.stat().st_size < MIB
 
 
 def test_size_of_the_base_is_the_default(volume: Path, base: Base) -> None:

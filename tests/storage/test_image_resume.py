@@ -44,8 +44,7 @@ def broken_off(volume: Volume, server: Server, body: bytes) -> Ranged:
     """A source of which half is on the volume, since the server was gone then."""
     half = len(body) // PART // 2 * PART
     ranged = Ranged(body)
-    gone = Reply(silent=True)
-    ranged.spoil = lambda reply, first, end: gone if first >= half else reply
+    ranged.spoil = lambda reply, first, end: Reply(silent=True) if first >= half else reply
     server.replies["/disk.qcow2"] = ranged
     # A part of the first half may still be on its way when it gives up.
     for _ in range(10):

@@ -154,7 +154,7 @@ def full(taken: Volumes) -> Iterator[Volumes]:
     run("mount", "-t", "tmpfs", "-o", "size=8m", "berth-test", folder)
     try:
         for each in aside.iterdir():
-            shutil.copy(each, folder)
+            run("cp", "--sparse=always", each, folder)
         fill = os.statvfs(folder)
         (folder / "fill").write_bytes(bytes(fill.f_bavail * fill.f_frsize))
         yield taken

@@ -10,7 +10,6 @@ from launcher.disk import record as records
 from launcher.disk.place import Place
 from launcher.disk.plan import Found, plan
 from launcher.host.errors import Busy, ImageRefused, InputMissing, StorageError
-from tests.conftest import Golden
 from tests.unit.disk.sample import GIB, base, header, header_bytes, record, settings
 
 
@@ -105,9 +104,3 @@ def test_plan_without_base_is_for_showing_only(place: Place) -> None:
     decided = plan(settings(PET_DIR=str(place.folder)), Found(), None)
     with pytest.raises(ValueError, match="only be shown"):
         pet.apply(decided)
-
-
-def test_command_lines(golden: Golden) -> None:
-    place = Place(Path("/pet"), "web-3")
-    lines = [pet.create_argv(place, base(), 10 * GIB), pet.grow_argv(place, 11 * GIB)]
-    golden("disk/qemu-img.args", "\n".join(" ".join(line) for line in lines) + "\n")
