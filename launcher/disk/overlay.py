@@ -9,47 +9,59 @@ GIB = 1 << 30
 # the tables stay small enough to be cached whole.
 LAYOUT = "extended_l2=on,cluster_size=128k"
 
-# Bytes. Tables for all of the disk, made beforehand, are some 1/7000 of it: 37 MiB for this much.
+# Of the disk's size: what tables for all of it take.
+TABLES = 1 / 7000
+
+# Bytes. Tables for this much take 37 MiB, about as much as QEMU keeps of them in memory.
 MOST_PREALLOCATED = 256 * GIB
 
-
-def options(size: int, *, sparse: bool) -> str:
-    """How a new disk of `size` bytes is laid out, in the words of `qemu-img create -o`."""
-    return f"{LAYOUT},preallocation={_preallocation(size, sparse)}"
+# Of a volume's free space: more than this should not be tables with nothing in them.
+MOST_TABLES = 1 / 16
 
 
-def create_argv(place: Place, base: Base, size: int, *, sparse: bool) -> list[str]:
-    """The command line for a new disk of `size` bytes.
+def preallocates(size: int, *, has_holes: bool, free: int | None) -> bool:
+    """Whether tables for a disk of `size` bytes are made beforehand.
 
-    :param sparse: whether its file may be as long as the disk and take no space for it.
+    With them, first writes need not wait for each other until each has its place in the file: side
+    by side there are several times as many in the same time. The file gets as long as the disk.
+
+    :param has_holes: whether it takes no more space for that, and whoever copies it can tell.
+    :param free: bytes that its volume has, None where that is not known.
     """
+    if not has_holes or free is None:
+        return False
+    return size <= MOST_PREALLOCATED and size * TABLES <= free * MOST_TABLES
+
+
+def options(*, preallocate: bool) -> str:
+    """How a new disk is laid out, in the words of `qemu-img create -o`."""
+    return f"{LAYOUT},preallocation={_way(preallocate)}"
+
+
+def create_argv(place: Place, base: Base, size: int, *, preallocate: bool) -> list[str]:
+    """The command line for a new disk of `size` bytes."""
     return [
         "qemu-img", "create", "-q",
         "-f", "qcow2",
         "-b", str(base.path),
         "-F", "qcow2",
-        "-o", options(size, sparse=sparse),
+        "-o", options(preallocate=preallocate),
         str(place.new_disk),
         str(size),
     ]  # fmt: skip
 
 
-def grow_argv(place: Place, size: int, *, sparse: bool) -> list[str]:
+def grow_argv(place: Place, size: int, *, preallocate: bool) -> list[str]:
     """The command line to grow the disk to `size` bytes. Growth is all it can do: to make a disk
-    smaller it would want to be told `--shrink`.
-
-    :param sparse: as for a new one.
-    """
+    smaller it would want to be told `--shrink`."""
     return [
         "qemu-img", "resize", "-q",
         "-f", "qcow2",
-        f"--preallocation={_preallocation(size, sparse)}",
+        f"--preallocation={_way(preallocate)}",
         str(place.disk),
         str(size),
     ]  # fmt: skip
 
 
-def _preallocation(size: int, sparse: bool) -> str:
-    """With the tables there, first writes to a place need not wait for each other, as they do for
-    a place in the file: several times as many of them in the same time."""
-    return "metadata" if sparse and size <= MOST_PREALLOCATED else "off"
+def _way(preallocate: bool) -> str:
+    return "metadata" if preallocate else "off"

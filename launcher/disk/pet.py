@@ -22,6 +22,7 @@ from launcher.host.account import Account
 from launcher.host.durable import sync, sync_names
 from launcher.host.errors import Busy, ImageRefused, InputMissing, StorageError
 from launcher.host.timestamp import rfc3339
+from launcher.image import space
 from launcher.image.base import Base
 from launcher.image.format import qcow2
 from launcher.image.format.qcow2 import Header
@@ -113,8 +114,9 @@ def _create(plan: PetPlan, base: Base, account: Account | None) -> PetRecord:
         access.grant(base.path, account, access.READ)
         size = plan.size or base.virtual_size
         os.truncate(place.new_disk, HOLE)
-        sparse = storage.has_holes(place.new_disk)
-        process.run(overlay.create_argv(place, base, size, sparse=sparse), account=account)
+        preallocate = _preallocates(place.new_disk, size)
+        argv = overlay.create_argv(place, base, size, preallocate=preallocate)
+        process.run(argv, account=account)
         sync(place.new_disk)
     records.begin(place, record)
     finish(place)
@@ -143,13 +145,18 @@ def _grow(plan: PetPlan, account: Account | None) -> None:
     access.grant(place.disk, account, access.READ_WRITE)
     try:
         with explained(f"growing the pet {place.disk} to {plan.size} bytes", place.folder):
+            size = plan.size or 0
             # One without holes may be on a file system that knows none.
-            sparse = storage.has_holes(place.disk)
-            argv = overlay.grow_argv(place, plan.size or 0, sparse=sparse)
+            argv = overlay.grow_argv(place, size, preallocate=_preallocates(place.disk, size))
             process.run(argv, account=account)
             sync(place.disk)
     except Busy as err:
         raise holder.busy(place) from err
+
+
+def _preallocates(disk: Path, size: int) -> bool:
+    free = space.available(disk.parent)
+    return overlay.preallocates(size, has_holes=storage.has_holes(disk), free=free)
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import signal
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,24 @@ def info(path: Path) -> dict[str, Any]:
 def check(path: Path) -> None:
     """Raises when qemu-img finds anything wrong with the image, be it lost clusters."""
     run("qemu-img", "check", "-f", "qcow2", path)
+
+
+def check_but_for_leaks(path: Path) -> None:
+    """As `check`, but for clusters that nothing refers to, as a kill leaves them."""
+    done = subprocess.run(["qemu-img", "check", "-f", "qcow2", path], capture_output=True)
+    assert done.returncode in (0, 3), done.stdout
+
+
+def killed_at(nth: int, argv: Sequence[str]) -> int:
+    """Run qemu-img and kill it at its `nth` write. Returns its status, 0 if it has fewer.
+
+    They are counted for each of its threads, which take turns, more or less.
+    """
+    inject = f"inject=pwrite64,pwritev,fdatasync:signal=SIGKILL:when={nth}"
+    trace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", inject]
+    status = subprocess.run([*trace, *argv], capture_output=True, timeout=30).returncode
+    assert status in (0, -signal.SIGKILL), status
+    return status
 
 
 def write(path: Path, pattern: int, offset: str, length: str = "1M") -> None:

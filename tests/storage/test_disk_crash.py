@@ -20,9 +20,10 @@ from launcher.disk.place import Place
 from launcher.host.errors import Busy
 from launcher.image.base import Base
 from tests.storage.pets import COMPLETE, MIB, decide, names, start, stored
-from tests.storage.qcow2 import check, holds
+from tests.storage.qcow2 import check, check_but_for_leaks, holds, killed_at, run, write
 
 ROOT = Path(__file__).parents[2]
+GIB = 1 << 30
 
 
 @pytest.fixture
@@ -84,6 +85,30 @@ def test_crash_at_any_step_leaves_no_pet_or_a_good_one(tmp_path: Path, base: Bas
         ("web-3.json", "web-3.qcow2.new"),
         ("web-3.json", "web-3.qcow2"),
     }
+
+
+def test_qemu_img_killed_between_its_writes_leaves_a_disk_that_can_grow(
+    tmp_path: Path, base: Base
+) -> None:
+    """Where the whole container is killed, its qemu-img is too."""
+    volume = tmp_path / "pet"
+    volume.mkdir()
+    write(start(volume, base, "100M").path, 9, "8M")
+    for nth in range(1, 60):
+        copy = tmp_path / f"kill{nth}"
+        run("cp", "-a", "--sparse=always", volume, copy)
+        place = Place(copy, "web-3")
+        status = killed_at(nth, overlay.grow_argv(place, GIB, preallocate=True))
+        # Nothing that the guest would read is another one.
+        assert holds(place.disk, 9, "8M"), nth
+        assert start(copy, base, str(GIB)).virtual_size == GIB
+        assert holds(place.disk, 9, "8M"), nth
+        assert holds(place.disk, 0, "100M", "100M"), nth
+        check_but_for_leaks(place.disk)
+        if status == 0:
+            assert nth > 2
+            return
+    pytest.fail("it never came to its end")
 
 
 def test_two_without_a_common_lock_make_one_pet(

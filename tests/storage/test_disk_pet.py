@@ -199,6 +199,17 @@ def test_full_volume_leaves_nothing_and_is_told_with_sizes(small: Path, base: Ba
     check(start(small, base).path)
 
 
+def test_a_disk_grows_where_there_is_next_to_no_space(small: Path, base: Base) -> None:
+    """Tables for all that is new would take more than that."""
+    run("mount", "-o", "remount,size=8m", small)
+    made = start(small, base, "100M")
+    free = os.statvfs(small)
+    (small / "fill").write_bytes(bytes(free.f_bavail * free.f_frsize - MIB))
+    grown = start(small, base, "50G")
+    assert (grown.path, grown.virtual_size) == (made.path, 50 << 30)
+    assert info(grown.path)["virtual-size"] == 50 << 30
+
+
 def test_read_only_volume(small: Path, base: Base) -> None:
     run("mount", "-o", "remount,ro", small)
     with pytest.raises(RightMissing, match="PET_DIR=") as error:

@@ -40,7 +40,7 @@ def main(*, quick: bool) -> None:
         machine = place.machine(folder)
         base = folder / "base.qcow2"
         make_base(base, scale.size * MIB)
-        overlays = kinds(base, scale.size * MIB, folder)
+        overlays = kinds(base, folder)
         rows = [("", *(each.name for each in overlays))]
         aims: list[str] = []
         growths: list[list[float]] = [[] for _ in overlays]

@@ -97,10 +97,10 @@ class Overlay:
         return writes.number / float(found[1])
 
 
-def kinds(base: Path, size: int, folder: Path) -> list[Overlay]:
-    """On a base of `size` bytes: ours, and QEMU's default, opened as ours and as by default."""
+def kinds(base: Path, folder: Path) -> list[Overlay]:
+    """Ours, and QEMU's default, opened as ours and as QEMU opens disks by default."""
     return [
-        Overlay("berth", base, folder, overlay.options(size, sparse=True)),
+        Overlay("berth", base, folder, overlay.options(preallocate=True)),
         Overlay("default qcow2", base, folder),
         Overlay("default, page cache", base, folder, as_berth=False),
     ]

@@ -9,21 +9,34 @@ from launcher.disk.place import Place
 from tests.conftest import Golden
 from tests.unit.disk.sample import GIB, base
 
+MIB = 1 << 20
 PLACE = Place(Path("/pet"), "web-3")
 
 
 def test_command_lines(golden: Golden) -> None:
     lines = [
-        overlay.create_argv(PLACE, base(), 10 * GIB, sparse=True),
-        overlay.grow_argv(PLACE, 11 * GIB, sparse=True),
-        overlay.create_argv(PLACE, base(), 10 * GIB, sparse=False),
-        overlay.grow_argv(PLACE, 11 * GIB, sparse=False),
+        overlay.create_argv(PLACE, base(), 10 * GIB, preallocate=True),
+        overlay.grow_argv(PLACE, 11 * GIB, preallocate=True),
+        overlay.create_argv(PLACE, base(), 10 * GIB, preallocate=False),
+        overlay.grow_argv(PLACE, 11 * GIB, preallocate=False),
     ]
     golden("disk/qemu-img.args", "\n".join(" ".join(line) for line in lines) + "\n")
 
 
-@pytest.mark.parametrize(("size", "way"), [(256 * GIB, "metadata"), (256 * GIB + 512, "off")])
-def test_tables_of_a_very_large_disk_are_not_made_beforehand(size: int, way: str) -> None:
-    argv = overlay.create_argv(PLACE, base(), size, sparse=True)
-    assert f"preallocation={way}" in argv[argv.index("-o") + 1]
-    assert f"--preallocation={way}" in overlay.grow_argv(PLACE, size, sparse=True)
+@pytest.mark.parametrize(
+    ("size", "has_holes", "free", "expected"),
+    [
+        (10 * GIB, True, GIB, True),
+        (10 * GIB, False, GIB, False),
+        (10 * GIB, True, None, False),
+        # What tables would take should be nothing to the volume.
+        (10 * GIB, True, 25 * MIB, True),
+        (10 * GIB, True, 20 * MIB, False),
+        (256 * GIB, True, 1000 * GIB, True),
+        (256 * GIB + 512, True, 1000 * GIB, False),
+    ],
+)
+def test_tables_are_made_beforehand(
+    size: int, has_holes: bool, free: int | None, expected: bool
+) -> None:
+    assert overlay.preallocates(size, has_holes=has_holes, free=free) is expected
