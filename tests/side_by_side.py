@@ -6,6 +6,7 @@ What is said of the folder FIRST is shown as it comes, and that of the others af
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 
 
@@ -19,6 +20,7 @@ def main(words: Sequence[str]) -> int:
             subprocess.Popen([*command, *others], stdout=later, stderr=later) as aside,
             subprocess.Popen([*command, first]) as shown,
         ):
+            threading.Thread(target=tell, args=[aside], daemon=True).start()
             try:
                 statuses = shown.wait(), aside.wait()
             except KeyboardInterrupt:
@@ -27,6 +29,12 @@ def main(words: Sequence[str]) -> int:
         later.seek(0)
         sys.stdout.write(later.read())
     return statuses[0] or statuses[1]
+
+
+def tell(aside: subprocess.Popen[bytes]) -> None:
+    """Say how it ended when it does, which may be long before all of it is shown."""
+    how = "FAILED" if aside.wait() else "passed"
+    print(f"\n== beside it: {how}; shown at the end", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
