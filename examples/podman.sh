@@ -2,7 +2,7 @@
 # One VM without Kubernetes, with podman alone; as root, since the VM gets podman's own network.
 #
 #   podman build --tag localhost/berth:0.1.0 .
-#   printf '#cloud-config\nssh_authorized_keys: ["%s"]\n' "$(cat ~/.ssh/id_ed25519.pub)" >userdata
+#   printf '#cloud-config\ndisable_root: false\nssh_authorized_keys: ["%s"]\n' "$(cat ~/.ssh/id_ed25519.pub)" >userdata
 #   examples/podman.sh --env VM_MEMORY=2G
 #   ssh root@"$(podman inspect --format '{{.NetworkSettings.IPAddress}}' my-vm)"
 #

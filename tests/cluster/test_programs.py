@@ -92,6 +92,20 @@ def test_no_go(hello: Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert cached(tmp_path) == [".lock"]
 
 
+def test_go_that_fetches_no_newer_one(
+    hello: Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Debian 12 has it. It would stumble over the first line of go.mod that it does not know."""
+    old = tmp_path / "old/go"
+    old.parent.mkdir()
+    old.write_text("#!/bin/sh\necho go version go1.19.8 linux/amd64\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", str(old.parent), prepend=os.pathsep)
+    expected = r"old/go is too old \(go version go1.19.8 linux/amd64\), and Hello must be built"
+    with pytest.raises(BuildError, match=expected):
+        build.find("hello")
+
+
 @pytest.mark.parametrize("file", ["go.mod", "go.sum"])
 def test_key_is_of_what_is_built(hello: Module, file: str) -> None:
     key = hello.key

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+import yaml
 
 from tests.conftest import Measured
 from tests.containers import image
@@ -52,6 +53,13 @@ def vm(
         yield made
     finally:
         machine.remove_all()
+
+
+def test_root_may_log_in_to_an_image_that_has_a_user_of_its_own(vm: Vm) -> None:
+    """cloud-init in Debian's images gives the key to that user alone unless it is told. This guest
+    has no other."""
+    userdata = yaml.safe_load((vm.folder / "userdata").read_text("utf-8"))
+    assert userdata == {"disable_root": False, "ssh_authorized_keys": [vm.key.public]}
 
 
 def test_example_names_this_version() -> None:

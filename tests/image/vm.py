@@ -1,5 +1,8 @@
 """The VM of examples/podman.sh, started as that file says."""
 
+import os
+import re
+import subprocess
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -25,9 +28,12 @@ class Vm(NamedTuple):
     script: Path = EXAMPLE
 
     def write_userdata(self) -> None:
-        """As the example says how."""
-        text = f'#cloud-config\nssh_authorized_keys: ["{self.key.public}"]\n'
-        (self.folder / "userdata").write_text(text, encoding="utf-8")
+        """By the example's own command, for a user whose key is in the usual place."""
+        (command,) = re.findall(r"^#   (printf .*)$", EXAMPLE.read_text("utf-8"), re.MULTILINE)
+        (self.folder / ".ssh").mkdir(exist_ok=True)
+        (self.folder / ".ssh/id_ed25519.pub").write_text(f"{self.key.public}\n", "utf-8")
+        environment = {**os.environ, "HOME": str(self.folder)}
+        subprocess.run(["sh", "-ec", command], cwd=self.folder, env=environment, check=True)
 
     def create(self, *options: str) -> None:
         """Run the example, with a guest that boots fast on a machine that can only emulate."""

@@ -7,6 +7,7 @@ them has said where to keep things.
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,10 +24,13 @@ from tests.guests import cache
 # Other checkouts share the cache and may be at other versions.
 KEEP_UNUSED_SECONDS = 14 * 24 * 3600
 
+# Of Go 1: the first that fetches the newer one that a module asks for.
+OLDEST_GO = 21
+
 NO_GO = """\
-There is no `go` in PATH, and {programs} must be built.
+{what}, and {programs} must be built.
 hint: Go 1.21 or later will do (a newer one that a module asks for is then fetched by itself);
-Debian has it as golang-go, https://go.dev/dl has the newest."""
+Debian 13 has it as golang-go, https://go.dev/dl has the newest."""
 
 
 class BuildError(Exception):
@@ -81,9 +85,7 @@ def _one_at_a_time() -> Iterator[None]:
 
 
 def _build_all(modules: list[Module]) -> None:
-    go = shutil.which("go")
-    if go is None:
-        raise BuildError(NO_GO.format(programs=", ".join(each.title for each in modules)))
+    go = _usable_go(", ".join(each.title for each in modules))
     # Whoever holds the lock is the only builder: what is found now was left by one that died.
     for dead in _folder().glob(".build-*"):
         _remove(dead)
@@ -94,6 +96,17 @@ def _build_all(modules: list[Module]) -> None:
             _drop_unused(module)
     finally:
         _remove(work)
+
+
+def _usable_go(programs: str) -> str:
+    go = shutil.which("go")
+    if go is None:
+        raise BuildError(NO_GO.format(what="There is no `go` in PATH", programs=programs))
+    told = subprocess.run([go, "version"], capture_output=True, text=True).stdout.strip()
+    version = re.search(r"\bgo1\.(\d+)", told)
+    if version and int(version[1]) < OLDEST_GO:
+        raise BuildError(NO_GO.format(what=f"{go} is too old ({told})", programs=programs))
+    return go
 
 
 def _build(go: str, module: Module, work: Path) -> None:
