@@ -3,6 +3,7 @@
 What is said of the folder FIRST is shown as it comes, and that of the others after it.
 """
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,9 @@ def main(words: Sequence[str]) -> int:
             subprocess.Popen([*command, *others], stdout=later, stderr=later) as aside,
             subprocess.Popen([*command, first]) as shown,
         ):
-            threading.Thread(target=tell, args=[aside], daemon=True).start()
+            signal.signal(signal.SIGTERM, lambda *_: interrupt(shown, aside))
+            # Not a daemon: its words are there before the end.
+            threading.Thread(target=tell, args=[aside]).start()
             try:
                 statuses = shown.wait(), aside.wait()
             except KeyboardInterrupt:
@@ -29,6 +32,12 @@ def main(words: Sequence[str]) -> int:
         later.seek(0)
         sys.stdout.write(later.read())
     return statuses[0] or statuses[1]
+
+
+def interrupt(*halves: subprocess.Popen[bytes]) -> None:
+    """What pytest takes down its fixtures for, as it does not when it is terminated."""
+    for each in halves:
+        each.send_signal(signal.SIGINT)
 
 
 def tell(aside: subprocess.Popen[bytes]) -> None:

@@ -9,6 +9,9 @@ GIB = 1 << 30
 # the tables stay small enough to be cached whole.
 LAYOUT = "extended_l2=on,cluster_size=128k"
 
+# Seconds for what does not depend on the disk's size.
+PATIENCE = 60.0
+
 # Of the disk's size: what tables for all of it take.
 TABLES = 1 / 7000
 
@@ -31,6 +34,15 @@ def preallocates(size: int, *, has_holes: bool, free: int | None) -> bool:
     if not has_holes or free is None:
         return False
     return size <= MOST_PREALLOCATED and size * TABLES <= free * MOST_TABLES
+
+
+def patience(size: int, *, preallocate: bool) -> float:
+    """Seconds that qemu-img may take for a disk of `size` bytes, or to grow one to them.
+
+    It flushes four times for each GiB of tables (seen with QEMU 7.2), and storage that is far away
+    and busy may take half a second for each.
+    """
+    return PATIENCE + (2.0 * size / GIB if preallocate else 0.0)
 
 
 def options(*, preallocate: bool) -> str:

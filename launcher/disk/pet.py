@@ -116,7 +116,8 @@ def _create(plan: PetPlan, base: Base, account: Account | None) -> PetRecord:
         os.truncate(place.new_disk, HOLE)
         preallocate = _preallocates(place.new_disk, size)
         argv = overlay.create_argv(place, base, size, preallocate=preallocate)
-        process.run(argv, account=account)
+        patience = overlay.patience(size, preallocate=preallocate)
+        process.run(argv, timeout=patience, account=account)
         sync(place.new_disk)
     records.begin(place, record)
     finish(place)
@@ -147,8 +148,10 @@ def _grow(plan: PetPlan, account: Account | None) -> None:
         with explained(f"growing the pet {place.disk} to {plan.size} bytes", place.folder):
             size = plan.size or 0
             # One without holes may be on a file system that knows none.
-            argv = overlay.grow_argv(place, size, preallocate=_preallocates(place.disk, size))
-            process.run(argv, account=account)
+            preallocate = _preallocates(place.disk, size)
+            argv = overlay.grow_argv(place, size, preallocate=preallocate)
+            patience = overlay.patience(size, preallocate=preallocate)
+            process.run(argv, timeout=patience, account=account)
             sync(place.disk)
     except Busy as err:
         raise holder.busy(place) from err

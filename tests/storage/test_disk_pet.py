@@ -5,10 +5,11 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from launcher.disk import holder
+from launcher.disk import holder, overlay
 from launcher.disk.pet import Pet
 from launcher.disk.place import Place
 from launcher.host import process
@@ -45,6 +46,18 @@ def test_new_pet(volume: Path, base: Base) -> None:
     check(made.path)
 
 
+class Timed:
+    """`process.run`, which remembers how long each program was given."""
+
+    def __init__(self) -> None:
+        self.run = process.run
+        self.given: list[float] = []
+
+    def __call__(self, argv: list[str], *, timeout: float, **others: Any) -> process.Result:
+        self.given.append(timeout)
+        return self.run(argv, **others)
+
+
 def tables(disk: Path) -> int:
     """Bytes of the disk that have a place in its file, whether there is anything there or not."""
     found = json.loads(run("qemu-img", "check", "--output=json", "-f", "qcow2", disk))
@@ -58,6 +71,16 @@ def test_every_write_has_its_place_beforehand(volume: Path, base: Base) -> None:
     assert tables(grown.path) == 2 << 30
     assert info(grown.path)["actual-size"] < MIB
     assert grown.path.stat().st_size > 2 << 30
+
+
+def test_qemu_img_has_the_time_that_tables_take(
+    volume: Path, base: Base, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overlay, "patience", lambda size, *, preallocate: 2.0 * preallocate)
+    monkeypatch.setattr(process, "run", timed := Timed())
+    start(volume, base, "1G")
+    start(volume, base, "2G")
+    assert timed.given == [2.0, 2.0]
 
 
 def test_not_where_a_file_takes_as_much_as_it_is_long(tmp_path: Path, base: Base) -> None:
