@@ -13,7 +13,8 @@ from tests.storage.http_server import Server
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """`path`: the certificate, which is its own authority, for 127.0.0.1, ::1 and localhost."""
+    """`path`: the certificate, which is its own authority, for 127.0.0.1, ::1, localhost and what
+    else it was made for."""
 
     path: Path
     key: Path
@@ -30,10 +31,11 @@ class Certificate:
             yield running
 
 
-def make(folder: Path) -> Certificate:
+def make(folder: Path, *addresses: str) -> Certificate:
     made = Certificate(folder / "server.pem", folder / "server.key")
     argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
     names = "subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost,DNS:images.invalid"
+    names += "".join(f",IP:{each}" for each in addresses)
     argv += ["-noenc", "-days", "2", "-subj", "/CN=test", "-addext", names]
     subprocess.run([*argv, "-keyout", made.key, "-out", made.path], check=True, capture_output=True)
     return made
