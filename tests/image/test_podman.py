@@ -97,6 +97,15 @@ def test_qemu_is_nobody(vm: Vm) -> None:
     assert int(lines["CapEff"], 16) == int(lines["CapPrm"], 16) == 0
 
 
+def test_every_write_of_the_pet_has_its_place_beforehand(vm: Vm) -> None:
+    disk = f"/pet/{NAME}.qcow2"
+    argv = ("qemu-img", "check", "--force-share", "--output=json", disk)
+    found = json.loads(vm.host.exec(NAME, *argv, check=False))
+    assert found["allocated-clusters"] == found["total-clusters"] > 0
+    length, blocks = map(int, vm.host.exec(NAME, "stat", "--format=%s %b", disk).split())
+    assert blocks * 512 < length
+
+
 def test_another_container_on_the_same_disk(vm: Vm) -> None:
     """It is refused, and told which disk is in use; the VM goes on."""
     name = "other"
