@@ -2,7 +2,10 @@
 
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+from launcher.image.format import qcow2
+from launcher.image.format.qcow2 import NotQcow2
 
 # Of st_blocks, whatever the file system's own blocks are (stat(2)).
 BLOCK = 512
@@ -10,10 +13,11 @@ BLOCK = 512
 
 class Backing(NamedTuple):
     """The file behind a disk. `size`: bytes as the guest sees it; None for a block device, which
-    takes no space of any volume that can be seen from here."""
+    takes no space of any volume that can be seen from here. `format`: what QEMU was told of it."""
 
     path: Path
     size: int | None
+    format: Literal["qcow2", "raw"]
 
 
 class Space(NamedTuple):
@@ -40,11 +44,26 @@ def look(backing: Backing) -> Space | None:
         return None
     try:
         volume, file = os.statvfs(backing.path), backing.path.stat()
+        ours = 0 if _has_snapshots(backing) else file.st_blocks * BLOCK
     except OSError:
         return None
     return Space(
         path=backing.path,
         free=volume.f_bavail * volume.f_frsize,
         total=volume.f_blocks * volume.f_frsize,
-        growth=max(0, backing.size - file.st_blocks * BLOCK),
+        growth=max(0, backing.size - ours),
     )
+
+
+def _has_snapshots(backing: Backing) -> bool:
+    """Whether what a disk takes of its volume may be space that only its snapshots hold: then the
+    guest may have to get every sector anew.
+
+    QEMU makes and removes snapshots while the VM runs, and its locks keep nobody from reading.
+    """
+    if backing.format != "qcow2":
+        return False
+    try:
+        return qcow2.read(backing.path).snapshots > 0
+    except NotQcow2:
+        return True

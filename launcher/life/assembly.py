@@ -1,9 +1,11 @@
 """Facts → the guest's config drive and QEMU's parts. Pure."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from launcher.access import vnc
+from launcher.disk.extra import ExtraDisk
 from launcher.disk.pet import Pet
 from launcher.disk.space import Backing
 from launcher.host.storage import Aio
@@ -114,12 +116,12 @@ def nic(network: Network, handles: Handles) -> Nic | UserNic:
     return Nic(network.vm_mac, network.mtu, handles.tap, handles.vhost)
 
 
-def backings(facts: Facts, pet: Pet) -> dict[str, Backing]:
+def backings(pet: Pet, disks: Iterable[ExtraDisk]) -> dict[str, Backing]:
     """The file of each disk that the guest writes to, by the name of its block node."""
-    found = {drives.PET_NODE: Backing(pet.path, pet.virtual_size)}
-    for number, disk in enumerate(facts.disks):
+    found = {drives.PET_NODE: Backing(pet.path, pet.virtual_size, "qcow2")}
+    for number, disk in enumerate(disks):
         size = None if disk.is_block else disk.size
-        found[drives.extra_node(number)] = Backing(disk.path, size)
+        found[drives.extra_node(number)] = Backing(disk.path, size, "raw")
     return found
 
 

@@ -14,7 +14,8 @@ from launcher.disk.place import Place
 from launcher.disk.plan import PetPlan
 from launcher.disk.record import PetRecord
 from launcher.disk.request import Rebase
-from launcher.host.errors import InputMissing, LauncherError
+from launcher.host.errors import InputMissing, LauncherError, StorageError
+from launcher.image import space
 from launcher.image.base import Base
 from launcher.image.store import bases, references
 from launcher.image.store.references import Reference
@@ -37,6 +38,7 @@ class Need(NamedTuple):
 
         :param fetch: fetches the base of a pet that is new.
         :raise InputMissing: when somebody removed the base of a pet that is there.
+        :raise StorageError: when a pet that is new cannot be written down; see `announce`.
         :raise LauncherError: whatever `fetch` raises.
         """
         is_new = self.pet.found.record is None
@@ -51,21 +53,24 @@ class Need(NamedTuple):
         shared, pet = self.shared, self.pet
         base = pet.base or fetch()
         written: Reference | None = None
-        while not references.is_there(shared, self._reference(base)):
-            written = self._reference(base)
-            if note:
-                note.write(Begun(written.digest, written.uuid))
-            if not write_down(shared, written, lasting=True) or bases.is_there(shared, base.digest):
-                break
-            # Somebody who removes bases was faster, and does not see our reference.
-            if pet.found.record:
-                raise InputMissing(
-                    f"the base {base.path} of the pet {pet.place.name} was removed this moment",
-                    hint="it may be back at once, so start it again; or fetch the image again",
-                )
-            references.remove(shared, written)
-            base = fetch()
         try:
+            while not references.is_there(shared, self._reference(base)):
+                written = self._reference(base)
+                if note:
+                    note.write(Begun(written.digest, written.uuid))
+                    is_known = announce(shared, written)
+                else:
+                    is_known = write_down(shared, written, lasting=True)
+                if not is_known or bases.is_there(shared, base.digest):
+                    break
+                # Somebody who removes bases was faster, and does not see our reference.
+                if pet.found.record:
+                    raise InputMissing(
+                        f"the base {base.path} of the pet {pet.place.name} was removed this moment",
+                        hint="it may be back at once, so start it again; or fetch the image again",
+                    )
+                references.remove(shared, written)
+                base = fetch()
             yield base
         except BaseException:
             # One that was there before may be that of a pet which has all three names in common.
@@ -103,11 +108,13 @@ def second(settings: Settings, record: PetRecord, base: Base) -> Iterator[None]:
     to nothing, it does not.
 
     :raise InputMissing: when somebody removed the base meanwhile.
+    :raise StorageError: when it cannot be written down; see `announce`.
     """
     shared, namespace = settings.shared_dir, settings.pod_namespace or ""
     reference = needing(base.digest, record.uuid, settings.vm_name, namespace)
-    write_down(shared, reference, lasting=True)
     try:
+        if not references.is_there(shared, reference):
+            announce(shared, reference)
         if not bases.is_there(shared, base.digest):
             raise InputMissing(
                 f"the base {base.path} was removed this moment", hint="do it once more"
@@ -151,22 +158,53 @@ def needing(digest: str, uuid: str, name: str, namespace: str) -> Reference:
     )
 
 
-def write_down(shared: Path, reference: Reference, *, lasting: bool = False) -> bool:
-    """Write down that a pet needs a base.
+def announce(shared: Path, reference: Reference) -> bool:
+    """Write down that a pet is about to need a base that it does not stand on yet.
 
-    False where that is impossible. What needs it goes on all the same: it is a precaution that
-    fails, and no more than that.
+    Nothing is lost if it does not come to stand on it; if it did, and nobody knew, then whoever
+    makes room on a full volume would remove the base, and with it all that the pet is worth.
+
+    False where we may not write at all: bases that others look after are still of use, and they
+    have to know who uses them.
+
+    :raise StorageError: when the volume is full, or fails.
+    """
+    try:
+        references.write(shared, reference, lasting=True)
+    except OSError as err:
+        if err.errno not in space.FORBIDDEN:
+            failure = space.failure(err, shared, total=len(references.text(reference)))
+            raise StorageError(
+                f"that {reference.name} needs the base sha256-{reference.digest} cannot be written "
+                f"down, and nothing is made that `berth images prune` does not know of: "
+                f"{failure.message}",
+                hint=failure.hint,
+            ) from err
+        _warn(shared, reference, err)
+        return False
+    return True
+
+
+def write_down(shared: Path, reference: Reference, *, lasting: bool = False) -> bool:
+    """Write down that a pet needs the base that it stands on.
+
+    False where that is impossible. The pet goes on all the same: it is there, and its owner is
+    better off with it than without.
     """
     try:
         references.write(shared, reference, lasting=lasting)
     except OSError as err:
-        logger.warning(
-            "that %s needs the base sha256-%s cannot be written down on %s, so `berth images "
-            "prune` does not know of it: %s",
-            reference.name,
-            reference.digest,
-            shared,
-            err.strerror or err,
-        )
+        _warn(shared, reference, err)
         return False
     return True
+
+
+def _warn(shared: Path, reference: Reference, err: OSError) -> None:
+    logger.warning(
+        "that %s needs the base sha256-%s cannot be written down on %s, so `berth images prune` "
+        "does not know of it: %s",
+        reference.name,
+        reference.digest,
+        shared,
+        err.strerror or err,
+    )

@@ -139,7 +139,7 @@ def run(facts: Facts, door: socket.socket, stack: ExitStack) -> Outcome:
         agent_socket=assembly.agent_path(settings.run_dir),
         run_dir=settings.run_dir,
         stop_timeout=settings.stop_timeout,
-        disks=assembly.backings(facts, made),
+        disks=assembly.backings(made, facts.disks),
         pet=place,
     )
     end = supervise(vm, prepare)

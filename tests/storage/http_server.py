@@ -58,8 +58,11 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Request:
+    """`at`: when it came, of `time.monotonic()`."""
+
     path: str
     headers: Mapping[str, str]
+    at: float = field(default_factory=time.monotonic)
 
 
 class Server:

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from launcher.host.errors import SourceUnavailable
-from launcher.image.source import anew, parts, retry
+from launcher.image.source import anew, http, parts, retry
 from tests.storage.conftest import Images, Volume
 from tests.storage.drip import DROP, DROPS
 from tests.storage.http_server import Reply, Server
@@ -112,15 +112,48 @@ def test_the_list_of_checksums_takes_of_the_same_time(
     assert server.paths() == ["/SHA256SUMS", "/disk.qcow2"]
 
 
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Those that were made, in seconds; nobody sleeps."""
+    made: list[float] = []
+    monkeypatch.setattr(time, "sleep", made.append)
+    for place in (anew, http):
+        monkeypatch.setattr(place, "chance", lambda: 1.0)
+    return made
+
+
+@pytest.mark.parametrize(("limit", "made"), [("29", []), ("60", [30.0, 30.0])])
 def test_there_is_no_pause_beyond_it(
-    volume: Volume, server: Server, images: Images, monkeypatch: pytest.MonkeyPatch
+    volume: Volume,
+    server: Server,
+    images: Images,
+    monkeypatch: pytest.MonkeyPatch,
+    pauses: list[float],
+    limit: str,
+    made: list[float],
 ) -> None:
     """What went wrong is said instead."""
     monkeypatch.setattr(retry, "FIRST", 30.0)
-    monkeypatch.setattr(anew, "chance", lambda: 1.0)
     url = server.serve("/disk.qcow2", Reply(images.qcow2.read_bytes(), cut=1000))
-    started = time.monotonic()
     with pytest.raises(SourceUnavailable, match="the transfer ended after 1000 of"):
-        volume.ensure(url, FETCH_TIMEOUT="5")
-    assert time.monotonic() - started < 5
-    assert len(server.requests) == 1
+        volume.ensure(url, FETCH_TIMEOUT=limit)
+    assert pauses == made
+    assert len(server.requests) == len(made) + 1
+
+
+@pytest.mark.parametrize(("limit", "made"), [("29", []), ("60", [30.0])])
+def test_nor_where_the_server_asks_for_it(
+    volume: Volume,
+    server: Server,
+    images: Images,
+    pauses: list[float],
+    limit: str,
+    made: list[float],
+) -> None:
+    later = Reply(status=503, headers={"Retry-After": "30"})
+    url = server.serve("/disk.qcow2", later, Reply(status=404))
+    said = "answered 404" if made else "answered 503 Service Unavailable"
+    with pytest.raises(SourceUnavailable, match=said):
+        volume.ensure(url, FETCH_TIMEOUT=limit)
+    assert pauses == made
+    assert len(server.requests) == len(made) + 1

@@ -194,7 +194,7 @@ def asked(status: str, *steps: Step) -> list[Step]:
 def test_what_a_full_disk_lacks_is_told(life: Life, caplog: pytest.LogCaptureFixture) -> None:
     disk = life.run_dir / "web-0.qcow2"
     disk.write_bytes(b"")
-    life.disks["pet"] = Backing(disk, 5 << 60)
+    life.disks["pet"] = Backing(disk, 5 << 60, "qcow2")
     life.script["query-status"] = asked("io-error", *GUEST_OFF)
     life.live(cont=[RUNS, *STOPPED])
     life.phase_at(Phase.PAUSED)

@@ -88,17 +88,25 @@ def write(shared: Path, reference: Reference, *, lasting: bool = False) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         with open(os.open(part, flags, 0o644), "w", encoding="utf-8") as file:  # noqa: PTH123
-            json.dump(whole._asdict(), file, indent=2)
-            file.write("\n")
+            file.write(text(whole))
             file.flush()
             if lasting:
                 os.fsync(file.fileno())
         _move(part, path)
+    except OSError:
+        with suppress(OSError):
+            folder(shared, reference.digest).rmdir()
+        raise
     finally:
         part.unlink(missing_ok=True)
     if lasting:
         for each in (path.parent, shared):
             sync_names(each)
+
+
+def text(reference: Reference) -> str:
+    """What is in the file of a reference."""
+    return json.dumps(reference._asdict(), indent=2) + "\n"
 
 
 def remove(shared: Path, reference: Reference) -> None:
@@ -159,8 +167,10 @@ def _move(part: Path, path: Path) -> None:
         with suppress(FileNotFoundError):
             with suppress(FileExistsError):
                 path.parent.mkdir()
-                # Pods of other users write here, too, where the volume has a group for that.
-                path.parent.chmod(0o775)
+                # Pods of other users write here, too, where the volume has a group for that. Where
+                # it has no modes, they need none.
+                with suppress(OSError):
+                    path.parent.chmod(0o775)
             part.rename(path)
             return
     raise FileNotFoundError(f"{path.parent} is removed again and again")

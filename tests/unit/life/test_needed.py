@@ -1,8 +1,6 @@
 """The base of a pet: there, and known to be needed, before the pet is made."""
 
-import hashlib
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -10,64 +8,21 @@ import pytest
 from launcher.disk import begun
 from launcher.disk import record as records
 from launcher.disk.place import Place
-from launcher.disk.plan import Found, PetPlan
-from launcher.disk.record import PetRecord
+from launcher.disk.plan import PetPlan
 from launcher.host.errors import InputMissing, SettingsError, StorageError
 from launcher.image.base import Base
 from launcher.image.store import bases, prune, references
-from launcher.image.store.record import Address
 from launcher.image.store.references import Reference
 from launcher.life import needed
 from launcher.life.needed import Need
-from tests.unit.image.conftest import URL, Volume
-
-DIGEST = hashlib.sha256(b"an image").hexdigest()
-UUID = "6b1e8d1c-2f5e-4b8e-9d55-5b8f0a5b7f11"
+from tests.unit.life.needing import DIGEST, UUID, Pod, made
 
 OTHER = "6b1e8d1c-2f5e-4b8e-9d55-5b8f0a5b7f22"
 
 
-@dataclass
-class Pod:
-    """A pod that starts, with a shared volume and a pet's."""
-
-    volume: Volume
-    folder: Path
-    fetches: int = 0
-    starts: list[Base] = field(default_factory=list)
-
-    def fetch(self) -> Base:
-        self.fetches += 1
-        return self.volume.adopt()
-
-    def plan(self, base: Base | None = None, *, kept: bool = False) -> PetPlan:
-        place = Place(self.folder, "web-0")
-        path = self.volume.path / f"sha256-{DIGEST}.qcow2"
-        source = Address(URL)
-        record = PetRecord("web-0", UUID, "06:fe:00:00:00:00", DIGEST, path, 8, source, "then")
-        found = Found(record if kept else None)
-        return PetPlan(
-            place, found, "create", UUID, record.mac, base, None, None, source, notices=()
-        )
-
-    def need(self, plan: PetPlan) -> Need:
-        return Need(self.volume.path, plan, "shop")
-
-    def secure(self, plan: PetPlan) -> None:
-        with self.need(plan).secured(self.fetch) as base:
-            assert base.path.exists()
-            self.starts.append(base)
-            plan.place.record.touch()
-
-    def references(self) -> list[str]:
-        return [each.uuid for each in references.read(self.volume.path, DIGEST)]
-
-
 @pytest.fixture
 def pod(tmp_path: Path) -> Pod:
-    for name in ("shared", "pet"):
-        (tmp_path / name).mkdir()
-    return Pod(Volume(tmp_path / "shared"), tmp_path / "pet")
+    return made(tmp_path)
 
 
 def test_a_new_pet(pod: Pod) -> None:
@@ -254,20 +209,3 @@ def test_each_start_is_written_down(pod: Pod, monkeypatch: pytest.MonkeyPatch) -
     pod.need(plan).renew(base)
     (reference,) = references.read(pod.volume.path, DIGEST)
     assert (reference.first, reference.last) == ("the first time", "later")
-
-
-def test_a_volume_that_cannot_be_written_to(
-    pod: Pod, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def refuse(*args: object) -> None:
-        raise OSError(30, "Read-only file system")
-
-    base = pod.volume.adopt()
-    monkeypatch.setattr(Path, "mkdir", refuse)
-    pod.secure(pod.plan(base))
-    pod.need(pod.plan(base, kept=True)).renew(base)
-    assert pod.starts == [base]
-    assert caplog.text.count("does not know of it: Read-only file system") == 2
-    assert pod.volume.names() == sorted(
-        ["disk.qcow2", f"sha256-{DIGEST}.json", f"sha256-{DIGEST}.qcow2"]
-    )

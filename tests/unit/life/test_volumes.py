@@ -14,7 +14,7 @@ from launcher.life import volumes
 from launcher.life.volumes import Volumes
 
 FOUND = Space(Path("/pet/a.qcow2"), 1, 2, 3)
-PET = Backing(FOUND.path, 10)
+PET = Backing(FOUND.path, 10, "raw")
 
 
 class Storage:
