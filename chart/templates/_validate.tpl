@@ -143,6 +143,10 @@ with a hyphen; ` // ` in it is where it is broken, as before a command.
 {{- if and $port $isUser }}
 - probes.readiness.port is {{ $port }}, but with network.mode user QEMU itself takes every connection, whatever the VM does; leave it out, or use probes.readiness.agent
 {{- end }}
+{{- $port = int .Values.testPort -}}
+{{- if and $isUser (not (has $port (list 0 22))) }}
+- testPort is {{ $port }}, but with network.mode user QEMU itself takes every connection, whatever the VM does; accepted: 22, where ssh's greeting can only be the VM's, or 0
+{{- end }}
 {{- range include "berth.ports" . | fromYamlArray }}
 {{- if and .nodePort (eq $.Values.service.type "ClusterIP") }}
 - service.ports.{{ .name }} has a nodePort, but service.type is ClusterIP; accepted: NodePort or LoadBalancer
