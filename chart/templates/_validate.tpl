@@ -81,9 +81,13 @@ with a hyphen; ` // ` in it is where it is broken, as before a command.
 {{- if not (or (include "berth.keys" . | trim) .Values.userdata $own (eq .Values.configDrive.type "none")) }}
 - sshKey is empty and there is no userdata, so nobody could log in; set sshKey to a public key (--set-file sshKey=$HOME/.ssh/id_ed25519.pub), or userdata to what the guest needs
 {{- end }}
-{{- range include "berth.keys" . | fromYamlArray }}
-{{- if contains "PRIVATE KEY" . }}
+{{- if include "berth.keys" . | contains "PRIVATE KEY" }}
 - sshKey is a private key; set it to the public one, whose file ends in .pub
+{{- else }}
+{{- /* Only the first: further lines may be the inside of a private key of another form. */ -}}
+{{- with include "berth.noKeys" . | fromYamlArray | first }}
+{{- $shown := printf "%.40s" . }}
+- sshKey has {{ $shown }}{{ eq $shown . | ternary "" "..." }}, which is no public key; accepted: lines as in authorized_keys, such as ssh-ed25519 and what ssh-keygen wrote after it (hint: --set-file sshKey=$HOME/.ssh/id_ed25519.pub reads them from a file)
 {{- end }}
 {{- end }}
 {{- if and $own .Values.userdata }}
