@@ -32,6 +32,7 @@ with a hyphen; ` // ` in it is where it is broken, as before a command.
 {{- end }}
 {{- include "berth.diskProblems" . }}
 {{- include "berth.sharedChanges" . }}
+{{- include "berth.claimsOfOthers" . }}
 {{- end }}
 
 {{/* Disks that the user has made, each for one VM. One without replicas hands its disks on. */}}
