@@ -1,6 +1,6 @@
 {{/*
-Changes that the cluster would refuse, or that would part a pet from the image it is an overlay on.
-Told beforehand, with the way out; without a cluster to ask there are none.
+Changes that the cluster would refuse, that would part a pet from the image it is an overlay on, or
+give it to another VM. Told beforehand, with the way out; without a cluster to ask there are none.
 */}}
 {{- define "berth.petChanges" -}}
 {{- $there := lookup "apps/v1" "StatefulSet" .Release.Namespace .name -}}
@@ -76,6 +76,35 @@ Told beforehand, with the way out; without a cluster to ask there are none.
 {{- $bytes := include "berth.bytes" .resources.requests.storage | int64 -}}
 {{- printf "%dMi %s" (div $bytes 1048576) (join "," .accessModes) -}}
 {{- if hasKey . "storageClassName" }}{{ printf " of class %q" .storageClassName }}{{ end -}}
+{{- end }}
+
+{{/*
+Claims of another release that a VM's StatefulSet would find under the names of its own, and take:
+`web` with a VM `db` names them as `web-db` does. Those without our labels somebody made for it.
+*/}}
+{{- define "berth.claimsOfOthers" -}}
+{{- $owners := dict -}}
+{{- range (lookup "v1" "PersistentVolumeClaim" .Release.Namespace "").items -}}
+  {{- $labels := dig "metadata" "labels" dict . -}}
+  {{- $owner := get $labels "app.kubernetes.io/instance" -}}
+  {{- if and $owner (eq (get $labels "app.kubernetes.io/name") "berth") (ne $owner $.Release.Name) -}}
+    {{- $_ := set $owners .metadata.name $owner -}}
+  {{- end -}}
+{{- end -}}
+{{- range $vm := .vms -}}
+  {{- $taken := dict -}}
+  {{- range include "berth.claims" $vm | fromYamlArray -}}
+    {{- $template := .metadata.name -}}
+    {{- range $ordinal := until (int $vm.Values.replicas) -}}
+      {{- $claim := printf "%s-%s-%d" $template $vm.name $ordinal -}}
+      {{- with get $owners $claim }}{{ $_ := set $taken . (append (get $taken . | default list) $claim) }}{{ end -}}
+    {{- end -}}
+  {{- end -}}
+{{- range $owner, $claims := $taken }}
+{{- $kubectl := printf "kubectl -n %s" $.Release.Namespace }}
+- {{ $vm.name }} would take over claims of release {{ $owner }} ({{ join ", " $claims }}), with all that is on them; choose another release name, fullnameOverride or name under vms. If {{ $owner }} has no more use for them, delete them, or hand them over as they are: // {{ $kubectl }} delete pvc {{ join " " $claims }} // {{ $kubectl }} label --overwrite pvc {{ join " " $claims }} app.kubernetes.io/instance={{ $.Release.Name }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "berth.sharedChanges" -}}

@@ -10,6 +10,20 @@
 {{- end }}
 
 {{/*
+Those that are no key, after sshd(8), "AUTHORIZED_KEYS FILE FORMAT": maybe options, which have blanks
+only in quotes, then type and base64. That begins with three zero bytes, of the type's length.
+*/}}
+{{- define "berth.noKeys" -}}
+{{- $options := `([^" \t]|"(\\"|[^"])*")+[ \t]+` -}}
+{{- $key := `(ssh|ecdsa|sk)-[-.@0-9A-Za-z]+[ \t]+AAAA[+/0-9A-Za-z]+={0,2}` -}}
+{{- range include "berth.keys" . | fromYamlArray }}
+{{- if not (regexMatch (printf `^(%s)?%s([ \t]|$)` $options $key) .) }}
+- {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/*
 The user-data. cloud-init gives ssh_authorized_keys to the image's default user, and to root too
 unless disable_root says otherwise, which is what most images say.
 */}}

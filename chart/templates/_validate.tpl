@@ -32,6 +32,7 @@ with a hyphen; ` // ` in it is where it is broken, as before a command.
 {{- end }}
 {{- include "berth.diskProblems" . }}
 {{- include "berth.sharedChanges" . }}
+{{- include "berth.claimsOfOthers" . }}
 {{- end }}
 
 {{/* Disks that the user has made, each for one VM. One without replicas hands its disks on. */}}
@@ -81,9 +82,13 @@ with a hyphen; ` // ` in it is where it is broken, as before a command.
 {{- if not (or (include "berth.keys" . | trim) .Values.userdata $own (eq .Values.configDrive.type "none")) }}
 - sshKey is empty and there is no userdata, so nobody could log in; set sshKey to a public key (--set-file sshKey=$HOME/.ssh/id_ed25519.pub), or userdata to what the guest needs
 {{- end }}
-{{- range include "berth.keys" . | fromYamlArray }}
-{{- if contains "PRIVATE KEY" . }}
+{{- if include "berth.keys" . | contains "PRIVATE KEY" }}
 - sshKey is a private key; set it to the public one, whose file ends in .pub
+{{- else }}
+{{- /* Only the first: further lines may be the inside of a private key of another form. */ -}}
+{{- with include "berth.noKeys" . | fromYamlArray | first }}
+{{- $shown := printf "%.40s" . }}
+- sshKey has {{ $shown }}{{ eq $shown . | ternary "" "..." }}, which is no public key; accepted: lines as in authorized_keys, such as ssh-ed25519 and what ssh-keygen wrote after it (hint: --set-file sshKey=$HOME/.ssh/id_ed25519.pub reads them from a file)
 {{- end }}
 {{- end }}
 {{- if and $own .Values.userdata }}
@@ -142,6 +147,10 @@ with a hyphen; ` // ` in it is where it is broken, as before a command.
 {{- end }}
 {{- if and $port $isUser }}
 - probes.readiness.port is {{ $port }}, but with network.mode user QEMU itself takes every connection, whatever the VM does; leave it out, or use probes.readiness.agent
+{{- end }}
+{{- $port = int .Values.testPort -}}
+{{- if and $isUser (not (has $port (list 0 22))) }}
+- testPort is {{ $port }}, but with network.mode user QEMU itself takes every connection, whatever the VM does; accepted: 22, where ssh's greeting can only be the VM's, or 0
 {{- end }}
 {{- range include "berth.ports" . | fromYamlArray }}
 {{- if and .nodePort (eq $.Values.service.type "ClusterIP") }}

@@ -67,9 +67,22 @@ def test_screen_is_not_told_where_there_is_none() -> None:
 
 
 def test_what_stays_is_told() -> None:
-    assert "keeps the images and the VMs' disks" in NEWEST.notes(PUBLIC)
-    assert "keeps the VMs' disks" in NEWEST.notes(ONE_VOLUME)
-    nothing = {**PUBLIC, "shared": {"existingClaim": "a"}, "pet": {"whenDeleted": "Delete"}}
+    # Helm names what has its keep policy, and so the shared claim alone.
+    silent = "Helm itself will say nothing of the disks."
+    selector = "app.kubernetes.io/name=berth,app.kubernetes.io/instance=web"
+    notes = NEWEST.notes(PUBLIC, namespace="vms")
+    assert "\nhelm -n vms uninstall web keeps the images and the VMs' disks: installing" in notes
+    assert f"finds them again. {silent}\n" in notes
+    assert f"\nTo see what is kept: kubectl -n vms get pvc -l {selector}\n" in notes
+    assert f"\nTo delete them: kubectl -n vms delete pvc -l {selector}\n" in f"{notes}\n"
+    notes = NEWEST.notes(ONE_VOLUME)
+    assert "\nhelm uninstall web keeps the VMs' disks: " in notes
+    assert silent in notes
+    no_disks = {**PUBLIC, "pet": {"whenDeleted": "Delete"}}
+    notes = NEWEST.notes(no_disks)
+    assert "\nhelm uninstall web keeps the images: " in notes
+    assert silent not in notes
+    nothing = {**no_disks, "shared": {"existingClaim": "a"}}
     assert "uninstall" not in NEWEST.notes(nothing)
 
 

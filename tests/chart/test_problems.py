@@ -98,6 +98,11 @@ PROBLEMS: list[tuple[dict[str, Any], str]] = [
         "connection, whatever the VM does; leave it out, or use probes.readiness.agent",
     ),
     (
+        {**PUBLIC, "testPort": 5900, "securityLevel": "restricted"},
+        "testPort is 5900, but with network.mode user QEMU itself takes every connection, whatever "
+        "the VM does; accepted: 22, where ssh's greeting can only be the VM's, or 0",
+    ),
+    (
         {**PUBLIC, "service": {"ports": {"http": {"port": 80, "nodePort": 30080}}}},
         "service.ports.http has a nodePort, but service.type is ClusterIP; accepted: NodePort or "
         "LoadBalancer",
@@ -305,6 +310,7 @@ def test_all_problems_at_once() -> None:
             "probes": {"readiness": {"agent": True}},
             "network": {"mode": "user", "hostfwd": ["tcp::80-:80"]},
         },
+        {**PUBLIC, "testPort": 0, "network": {"mode": "user"}},
         {**PUBLIC, "vms": {"a": {}, "b-ports": {}}},
         {**PUBLIC, "podDisruptionBudget": {"enabled": True}},
         {
