@@ -52,8 +52,8 @@ def test_a_secret_and_an_authority_from_the_cluster(
     (tmp_path / "ca.crt").write_text(guarded.authority, "utf-8")
     namespace.kubectl("create", "secret", "generic", "who", f"--from-file={tmp_path}/headers")
     namespace.kubectl("create", "configmap", "house", f"--from-file={tmp_path}/ca.crt")
-    image: Values = {"source": guarded.source, "checksum": ""}
-    image |= {"credentialsSecret": "who", "caConfigMap": "house"}
+    names = {"credentialsSecret": "who", "caConfigMap": "house"}
+    image: Values = {"source": guarded.source, "checksum": "", **names}
     vm = installed("vm", {"stopTimeout": 2, "image": image})
     vm.wait_for_log("vm-0 is running")
     assert guarded.refused == 0

@@ -50,7 +50,10 @@ def test_first_answer_where_the_server_says_when(
 
 
 def of_a_part(
-    volume: Volume, server: Server, images: Images, monkeypatch: pytest.MonkeyPatch,
+    volume: Volume,
+    server: Server,
+    images: Images,
+    monkeypatch: pytest.MonkeyPatch,
     *failures: Reply,
 ) -> list[Request]:
     """All requests for the second part, to which `failures` are the first answers."""

@@ -98,8 +98,8 @@ def start_rest(place: Place) -> None:
         f"--kubeconfig={credentials.kubeconfig(place, credentials.SCHEDULER)}",
         "--leader-elect=false",
         "--secure-port=0",
-        # Now and then it misses that a claim was bound while it looked at the pod, and the pod would
-        # wait five minutes for another look.
+        # Now and then it misses that a claim was bound while it looked at the pod, which would then
+        # wait for five minutes.
         "--pod-max-in-unschedulable-pods-duration=10s",
     )
     start_dns(place)
