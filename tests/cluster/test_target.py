@@ -14,7 +14,7 @@ from tests.cluster.target import GUESTS, IMAGE, Target, target
 from tests.guests import tiny
 
 CHECKOUT = Path(__file__).parents[2]
-# They boot a VM and ask kubectl for its claims; Helm, by the command that is printed, for its ports.
+# They boot a VM and look at its claims by kubectl, and at its ports by the `helm` that is printed.
 TESTS = (
     test_install.test_the_claims_have_the_class,
     test_install.test_helm_test_reaches_a_good_vm,
