@@ -1,7 +1,6 @@
 """An example, installed by the commands in its comment as somebody who reads it would."""
 
 import json
-import os
 import shlex
 import shutil
 import subprocess
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.chart.examples import FOLDER, Example
-from tests.cluster import programs
 from tests.cluster.namespaces import Namespace
 from tests.cluster.release import Defaults, Values
 from tests.pods.ssh import Client
@@ -98,7 +96,4 @@ def _environment(namespace: Namespace, defaults: Defaults, folder: Path) -> dict
     )
     here = (f"--kubeconfig={kubeconfig}", "--current", f"--namespace={namespace.name}")
     namespace.target.kubectl("config", "set-context", *here)
-    ours = [os.fspath(programs.find(name).parent) for name in ("helm", "kubectl")]
-    path = os.pathsep.join([*ours, os.environ.get("PATH", os.defpath)])
-    environment = {**namespace.target.environment, "PATH": path}
-    return {**environment, "HOME": str(folder), "KUBECONFIG": str(kubeconfig)}
+    return {**namespace.target.environment, "HOME": str(folder), "KUBECONFIG": str(kubeconfig)}

@@ -86,7 +86,9 @@ def target() -> Iterator[Target]:
             raise LookupError(
                 f"KUBECONFIG={given} and no {', no '.join(missing)}: see docs/developing.md"
             )
-        yield Target(dict(os.environ), None)
+        # As in our own, what prints commands has programs for them.
+        path = programs.search_path("helm", "kubectl")
+        yield Target({**os.environ, "PATH": path}, None)
 
 
 def _remove_abandoned() -> None:

@@ -92,6 +92,9 @@ def one_volume(vm: Installed) -> None:
     reach(vm)
     (claim,) = vm.get("persistentvolumeclaims")["items"]
     assert claim["metadata"]["name"] == "pet-solo-0"
+    # As it promises: nothing stays.
+    vm.namespace.helm("uninstall", vm.example.release, "--wait", timeout=PATIENCE)
+    vm.namespace.kubectl("wait", "pvc/pet-solo-0", "--for=delete", "--timeout=100s", timeout=110)
 
 
 def outside(vm: Installed) -> None:

@@ -139,6 +139,12 @@ def again(both: Both, uninstalled: Uninstalled) -> str:
     return said
 
 
+def test_vms_that_share_a_claim_are_on_one_node(both: Both) -> None:
+    """ReadWriteOnce, the default, lets other nodes have nothing of it. This cluster would: here a
+    VM elsewhere is to be seen by nothing else."""
+    assert len({pod["spec"]["nodeName"] for pod in both.farm.pods()}) == 1
+
+
 def test_one_vm_less_leaves_all_others_alone(fewer: Fewer) -> None:
     assert fewer.boots[0] == fewer.boots[1]
     assert fewer.other[0] == fewer.other[1]

@@ -103,8 +103,7 @@ class Cluster:
 
     def environment(self) -> dict[str, str]:
         """For programs that a user would run: helm and kubectl in PATH, and KUBECONFIG."""
-        ours = [os.fspath(programs.find(name).parent) for name in ("helm", "kubectl")]
-        path = os.pathsep.join([*ours, os.environ.get("PATH", os.defpath)])
+        path = programs.search_path("helm", "kubectl")
         return {**os.environ, "PATH": path, "KUBECONFIG": os.fspath(self.kubeconfig)}
 
     def load(self, archive: Path) -> None:

@@ -6,6 +6,6 @@ libraries. `find("kubectl")` is the path of one program, built first when the ca
 `python -m tests.cluster.programs NAME...` prints such paths.
 """
 
-from tests.cluster.programs.build import find, prepare
+from tests.cluster.programs.build import find, prepare, search_path
 
-__all__ = ["find", "prepare"]
+__all__ = ["find", "prepare", "search_path"]

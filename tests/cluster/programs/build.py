@@ -47,6 +47,12 @@ def find(name: str) -> Path:
     return _place(PROGRAMS[name]) / name
 
 
+def search_path(*names: str) -> str:
+    """PATH with these programs before all others that are called so."""
+    ours = dict.fromkeys(os.fspath(find(name).parent) for name in names)
+    return os.pathsep.join([*ours, os.environ.get("PATH", os.defpath)])
+
+
 def prepare(*names: str) -> None:
     """See to it that `find` has these programs without building; builds what is missing.
 

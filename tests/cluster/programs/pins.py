@@ -104,7 +104,7 @@ MODULES = (
         "kubernetes",
         "Kubernetes and etcd",
         "k8s.io/kubernetes",
-        7,
+        5,
         (
             "etcd",
             "kube-apiserver",
@@ -121,13 +121,13 @@ MODULES = (
         "containerd",
         "containerd",
         "github.com/containerd/containerd/v2",
-        2,
+        1,
         ("containerd", "containerd-shim-runc-v2", "ctr"),
         _containerd,
     ),
-    Module("coredns", "CoreDNS", "github.com/coredns/coredns", 3, ("coredns",)),
-    Module("helm", "Helm", "helm.sh/helm/v4", 3, ("helm",), _helm),
-    Module("helm3", "Helm 3", "helm.sh/helm/v3", 2, ("helm3",), _helm3, {"helm3": "helm"}),
+    Module("coredns", "CoreDNS", "github.com/coredns/coredns", 2, ("coredns",)),
+    Module("helm", "Helm", "helm.sh/helm/v4", 1, ("helm",), _helm),
+    Module("helm3", "Helm 3", "helm.sh/helm/v3", 1, ("helm3",), _helm3, {"helm3": "helm"}),
 )
 
 PROGRAMS: dict[str, Module] = {program: module for module in MODULES for program in module.programs}
