@@ -1,6 +1,6 @@
-"""`python -m tests.side_by_side FIRST OTHER...`: pytest for FIRST, and for all others beside it.
+"""`python -m tests.side_by_side FIRST... -- OTHER...`: two pytests at once, each for some folders.
 
-What is said of the folder FIRST is shown as it comes, and that of the others after it.
+What is said of the first folders is shown as it comes, and that of the others after it.
 """
 
 import signal
@@ -13,13 +13,14 @@ from collections.abc import Sequence
 
 def main(words: Sequence[str]) -> int:
     """Return pytest's exit status: the first's, unless that is 0."""
-    first, *others = words
+    end = words.index("--")
+    first, others = words[:end], words[end + 1 :]
     command = [sys.executable, "-m", "pytest"]
     # Whole lines in the order in which they were written, whichever of the two streams has them.
     with tempfile.TemporaryFile("w+", encoding="utf-8") as later:
         with (
             subprocess.Popen([*command, *others], stdout=later, stderr=later) as aside,
-            subprocess.Popen([*command, first]) as shown,
+            subprocess.Popen([*command, *first]) as shown,
         ):
             signal.signal(signal.SIGTERM, lambda *_: interrupt(shown, aside))
             # Not a daemon: its words are there before the end.

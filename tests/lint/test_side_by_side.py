@@ -29,8 +29,9 @@ def test_it(held):
 """
 
 
-def command(*folders: Path) -> list[str]:
-    return [sys.executable, "-m", "tests.side_by_side", *map(os.fspath, folders)]
+def command(first: list[Path], others: list[Path]) -> list[str]:
+    words = [*map(os.fspath, first), "--", *map(os.fspath, others)]
+    return [sys.executable, "-m", "tests.side_by_side", *words]
 
 
 def folder(place: Path, source: str) -> Path:
@@ -44,11 +45,18 @@ def folder(place: Path, source: str) -> Path:
 def test_both_have_to_pass_and_are_shown_in_order(tmp_path: Path, first: str, second: str) -> None:
     folders = [
         folder(tmp_path / name, f"def test_it(): {OUTCOMES[outcome]}\n")
-        for name, outcome in (("one", first), ("two", second), ("three", "passes"))
+        for name, outcome in (
+            ("one", "passes"),
+            ("two", first),
+            ("three", "passes"),
+            ("four", second),
+        )
     ]
-    done = subprocess.run(command(*folders), cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        command(folders[:2], folders[2:]), cwd=ROOT, capture_output=True, text=True
+    )
     assert (done.returncode == 0) is (first == second == "passes")
-    places = [done.stdout.index(f"test_{name}.py") for name in ("one", "two", "three")]
+    places = [done.stdout.index(f"test_{name}.py") for name in ("one", "two", "three", "four")]
     assert places == sorted(places)
     assert done.stdout.count("for a reason") >= [first, second].count("fails")
     assert f"beside it: {'passed' if second == 'passes' else 'FAILED'}" in done.stderr
@@ -56,7 +64,9 @@ def test_both_have_to_pass_and_are_shown_in_order(tmp_path: Path, first: str, se
 
 def test_when_terminated_both_take_down_what_they_have_made(tmp_path: Path) -> None:
     folders = [folder(tmp_path / name, WAITING) for name in ("one", "two")]
-    with subprocess.Popen(command(*folders), cwd=ROOT, stdout=subprocess.DEVNULL) as both:
+    with subprocess.Popen(
+        command(folders[:1], folders[1:]), cwd=ROOT, stdout=subprocess.DEVNULL
+    ) as both:
         until = time.monotonic() + 30
         while len(list(tmp_path.rglob("*.begun"))) < 2:
             assert time.monotonic() < until
