@@ -15,6 +15,7 @@ from launcher.disk.plan import PetPlan
 from launcher.disk.record import PetRecord
 from launcher.disk.request import Rebase
 from launcher.host.errors import InputMissing, LauncherError, StorageError
+from launcher.host.timestamp import rfc3339
 from launcher.image import space
 from launcher.image.base import Base
 from launcher.image.store import bases, references
@@ -146,7 +147,7 @@ def let_go(settings: Settings) -> None:
 
 def needing(digest: str, uuid: str, name: str, namespace: str) -> Reference:
     """That a pet, which starts here and now, needs the base `digest`."""
-    now = references.now()
+    now = rfc3339()
     return Reference(
         digest=digest,
         uuid=uuid,

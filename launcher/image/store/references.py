@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from launcher.host.durable import sync_names
-from launcher.host.timestamp import rfc3339
 
 FOLDER = re.compile(r"sha256-([0-9a-f]{64})\.pets")
 STORED = re.compile(r"([0-9A-Za-z_.-]+)\.json")
@@ -135,10 +134,6 @@ def needed_by(shared: Path, pet: Reference) -> set[str]:
     """
     found = (FOLDER.fullmatch(each.name) for each in shared.iterdir())
     return {each[1] for each in found if each and is_there(shared, pet._replace(digest=each[1]))}
-
-
-def now() -> str:
-    return rfc3339()
 
 
 def _path(shared: Path, reference: Reference) -> Path:

@@ -200,10 +200,10 @@ def test_a_fetch_that_fails_leaves_no_note(pod: Pod) -> None:
 
 
 def test_each_start_is_written_down(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(references, "now", lambda: "the first time")
+    monkeypatch.setattr(needed, "rfc3339", lambda: "the first time")
     base = pod.volume.adopt()
     pod.secure(pod.plan(base))
-    monkeypatch.setattr(references, "now", lambda: "later")
+    monkeypatch.setattr(needed, "rfc3339", lambda: "later")
     plan = pod.plan(base, kept=True)
     pod.secure(plan)
     pod.need(plan).renew(base)
