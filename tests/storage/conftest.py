@@ -1,7 +1,6 @@
 """Real files, real qemu-img, a real HTTP server on loopback."""
 
 import hashlib
-import os
 import random
 import subprocess
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from launcher.image import fetch
 from launcher.image.base import Base
 from launcher.settings.load import Surroundings, load
 from launcher.settings.table import Settings
-from tests.storage import http_server, tls
+from tests.storage import http_server, tls, tmpfs
 from tests.storage.http_server import Server
 from tests.storage.tls import Certificate
 
@@ -55,15 +54,10 @@ def volume(tmp_path: Path) -> Volume:
 @pytest.fixture
 def small_volume(tmp_path: Path) -> Iterator[Volume]:
     """One of 8 MiB, a file system of its own."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a tmpfs needs root")
     path = tmp_path / "small"
     path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", path], check=True)
-    try:
+    with tmpfs.mounted(path, "size=8m"):
         yield Volume(path)
-    finally:
-        subprocess.run(["umount", path], check=True)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from launcher.disk.place import Place
 from launcher.host import process
 from launcher.host.errors import Busy, ImageRefused, RightMissing, StorageError
 from launcher.image.base import Base
+from tests.storage import tmpfs
 from tests.storage.fuse import mounted
 from tests.storage.pets import COMPLETE, MIB, names, start, stored
 from tests.storage.qcow2 import check, holds, info, run
@@ -204,11 +205,8 @@ def small(tmp_path: Path) -> Iterator[Path]:
     """A volume without the space that even an empty overlay takes."""
     folder = tmp_path / "small"
     folder.mkdir()
-    run("mount", "-t", "tmpfs", "-o", "size=256k", "berth-test", folder)
-    try:
+    with tmpfs.mounted(folder, "size=256k"):
         yield folder
-    finally:
-        run("umount", folder)
 
 
 def test_full_volume_leaves_nothing_and_is_told_with_sizes(small: Path, base: Base) -> None:
@@ -226,8 +224,7 @@ def test_a_disk_grows_where_there_is_next_to_no_space(small: Path, base: Base) -
     """Tables for all that is new would take more than that."""
     run("mount", "-o", "remount,size=8m", small)
     made = start(small, base, "100M")
-    free = os.statvfs(small)
-    (small / "fill").write_bytes(bytes(free.f_bavail * free.f_frsize - MIB))
+    tmpfs.fill(small, but=MIB)
     grown = start(small, base, "50G")
     assert (grown.path, grown.virtual_size) == (made.path, 50 << 30)
     assert info(grown.path)["virtual-size"] == 50 << 30

@@ -18,6 +18,7 @@ from launcher.host.errors import (
     RightMissing,
     StorageError,
 )
+from tests.storage import tmpfs
 from tests.storage.pet_volumes import MIB, Volumes, volumes
 from tests.storage.qcow2 import check, content, holds, info, run, write
 
@@ -162,11 +163,8 @@ def test_targets_that_are_refused(made: Volumes, tmp_path: Path) -> None:
 def small(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "small"
     folder.mkdir()
-    run("mount", "-t", "tmpfs", "-o", "size=4m", "berth-test", folder)
-    try:
+    with tmpfs.mounted(folder, "size=4m"):
         yield folder
-    finally:
-        run("umount", folder)
 
 
 def test_folder_that_may_not_be_written_to(

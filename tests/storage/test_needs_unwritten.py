@@ -1,6 +1,5 @@
 """A shared volume that is full: no pet stands on it that pruning would not know of."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -9,8 +8,9 @@ import pytest
 
 from launcher.host.errors import StorageError
 from launcher.image.store import prune, references
+from tests.storage import tmpfs
 from tests.storage.pet_volumes import Volumes
-from tests.storage.qcow2 import content, run
+from tests.storage.qcow2 import content
 
 FILES = 64
 
@@ -18,26 +18,15 @@ FILES = 64
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[Volumes]:
     """Two bases on a shared volume of 8 MiB and 64 files, and no pet."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a tmpfs needs root")
     made = Volumes(tmp_path, tmp_path)
     shared = made.common / "shared"
     for each in (shared, made.place.folder):
         each.mkdir()
-    run("mount", "-t", "tmpfs", "-o", f"size=8m,nr_inodes={FILES}", "berth-test", shared)
-    try:
+    with tmpfs.mounted(shared, f"size=8m,nr_inodes={FILES}"):
         for name, pattern in (("one", 7), ("two", 6)):
             made.image(name, at1M=pattern)
             made.base(name)
         yield made
-    finally:
-        run("umount", shared)
-
-
-def filled(shared: Path) -> None:
-    """Not a byte is left."""
-    found = os.statvfs(shared)
-    (shared / "fill").write_bytes(bytes(found.f_bavail * found.f_frsize))
 
 
 def crowded(shared: Path) -> None:
@@ -62,7 +51,7 @@ def names(shared: Path) -> list[str]:
     return sorted(each.name for each in shared.iterdir())
 
 
-@pytest.mark.parametrize("fill", [filled, crowded, crowded_but_for_one])
+@pytest.mark.parametrize("fill", [tmpfs.fill, crowded, crowded_but_for_one])
 def test_no_pet_is_made(made: Volumes, fill: Callable[[Path], None]) -> None:
     shared, digest = made.common / "shared", made.base("one").digest
     fill(shared)
@@ -74,7 +63,7 @@ def test_no_pet_is_made(made: Volumes, fill: Callable[[Path], None]) -> None:
     assert f"{shared} is full: 0 bytes were written, " in text
     assert "bytes are needed, " in text
     assert "are available (hint: the shared volume has to grow, or bases that no pet" in text
-    assert fill is not filled or "needed, 0 bytes are available" in text
+    assert fill is not tmpfs.fill or "needed, 0 bytes are available" in text
     assert caught.value.exit_code == 74
     assert made.names() == []
     assert names(shared) == before
@@ -91,7 +80,7 @@ def test_a_pet_that_is_there_starts(made: Volumes, caplog: pytest.LogCaptureFixt
     shared, digest = made.common / "shared", made.base("one").digest
     (known,) = references.read(shared, digest)
     references.remove(shared, known)
-    filled(shared)
+    tmpfs.fill(shared)
     before = content(made.disk)
     made.start()
     assert content(made.disk) == before
@@ -101,7 +90,7 @@ def test_a_pet_that_is_there_starts(made: Volumes, caplog: pytest.LogCaptureFixt
 def test_no_pet_is_moved(made: Volumes) -> None:
     made.start()
     shared, digest = made.common / "shared", made.base("two").digest
-    filled(shared)
+    tmpfs.fill(shared)
     before, there = content(made.disk), made.names()
     with pytest.raises(StorageError, match="cannot be written down"):
         made.move("two")

@@ -14,6 +14,7 @@ from launcher.disk.alone import unwritten
 from launcher.disk.request import Restore
 from launcher.disk.snapshot import offline
 from launcher.host.errors import AlreadyThere, Busy, ImageRefused, InputMissing, StorageError
+from tests.storage import tmpfs
 from tests.storage.pet_volumes import Volumes, die_at, volumes
 from tests.storage.qcow2 import check, content, holds, info, run, write
 
@@ -119,16 +120,13 @@ def test_volume_without_space_for_a_second_disk(
     small = Volumes(tmp_path / "small", made.common)
     folder = small.place.folder
     folder.mkdir(parents=True)
-    run("mount", "-t", "tmpfs", "-o", "size=14m", "berth-test", folder)
-    try:
+    with tmpfs.mounted(folder, "size=14m"):
         for each in made.place.folder.iterdir():
             run("cp", "--sparse=always", each, folder)
         with pytest.raises(StorageError, match=r"too little space .* for a second"):
             small.move("two")
         assert small.names() == ["web-3.json", "web-3.qcow2"]
         assert small.start().path == small.disk
-    finally:
-        run("umount", folder)
 
 
 def test_disk_in_use_is_not_moved(made: Volumes) -> None:

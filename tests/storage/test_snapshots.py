@@ -15,6 +15,7 @@ from launcher.disk.snapshot import listing, notes, offline
 from launcher.disk.snapshot.notes import How
 from launcher.host.errors import AlreadyThere, Busy, InputMissing, StorageError
 from launcher.life import pending
+from tests.storage import tmpfs
 from tests.storage.pet_volumes import MIB, Volumes, die_at, volumes
 from tests.storage.qcow2 import check, content, holds, info, killed_at, run, write
 
@@ -150,15 +151,11 @@ def full(taken: Volumes) -> Iterator[Volumes]:
     folder, aside = taken.place.folder, taken.folder / "aside"
     folder.rename(aside)
     folder.mkdir()
-    run("mount", "-t", "tmpfs", "-o", "size=8m", "berth-test", folder)
-    try:
+    with tmpfs.mounted(folder, "size=8m"):
         for each in aside.iterdir():
             run("cp", "--sparse=always", each, folder)
-        fill = os.statvfs(folder)
-        (folder / "fill").write_bytes(bytes(fill.f_bavail * fill.f_frsize))
+        tmpfs.fill(folder)
         yield taken
-    finally:
-        run("umount", folder)
 
 
 def test_full_volume_is_told_and_harms_nothing(full: Volumes) -> None:
