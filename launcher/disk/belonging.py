@@ -10,7 +10,7 @@ from launcher.disk.place import Place
 from launcher.disk.record import PetRecord
 from launcher.host.errors import ImageRefused, InputMissing
 from launcher.image.base import Base
-from launcher.image.format.qcow2 import CORRUPT, Header
+from launcher.image.format.qcow2.header import CORRUPT, Header
 
 
 def check_disk(path: Path, disk: Header, record: PetRecord) -> None:

@@ -25,7 +25,8 @@ from launcher.host.durable import sync, sync_names
 from launcher.host.errors import CommandFailed, ImageRefused, StorageError
 from launcher.host.process import Child, spawn
 from launcher.image import progress, temporary
-from launcher.image.format import qcow2, qemu_img
+from launcher.image.format import qemu_img
+from launcher.image.format.qcow2 import header
 from launcher.image.progress import size as shown_size
 from launcher.image.space import available
 
@@ -173,7 +174,7 @@ def _wait(child: Child, look: Callable[[], None]) -> int:
 
 def _cut(export: Export, part: Path, account: Account | None) -> None:
     """Make it end where the disk ended then; qemu-img makes each export as large as the disk is."""
-    if qcow2.read(part).virtual_size <= export.size:
+    if header.read(part).virtual_size <= export.size:
         return
     argv = ["qemu-img", "resize", "-q", "-f", "qcow2", "--shrink", str(part), str(export.size)]
     try:
@@ -189,11 +190,11 @@ def _prove(export: Export, part: Path, account: Account | None) -> None:
         raise ImageRefused(
             err.message, hint=f"it was removed; {export.target.parent} or the memory may be faulty"
         ) from err
-    header = qcow2.read(part)
-    if header.backing_file is not None:
+    made = header.read(part)
+    if made.backing_file is not None:
         raise ImageRefused(f"the export {export.target} does not stand alone")
-    if header.virtual_size != export.size:
+    if made.virtual_size != export.size:
         raise ImageRefused(
-            f"the export {export.target} came out as a disk of {header.virtual_size} bytes "
+            f"the export {export.target} came out as a disk of {made.virtual_size} bytes "
             f"instead of {export.size}"
         )

@@ -24,8 +24,8 @@ from launcher.host.errors import Busy, ImageRefused, InputMissing, StorageError
 from launcher.host.timestamp import rfc3339
 from launcher.image import space
 from launcher.image.base import Base
-from launcher.image.format import qcow2
-from launcher.image.format.qcow2 import Header
+from launcher.image.format.qcow2.header import Header, NotQcow2
+from launcher.image.format.qcow2.header import read as read_header
 
 # Bytes, of a hole that is larger than any file system's block.
 HOLE = 1 << 20
@@ -181,10 +181,10 @@ def _changed(place: Place) -> Busy:
 def header(path: Path) -> Header | None:
     """That of the disk at `path`, None if it is not there; errors as for `find`."""
     try:
-        return qcow2.read(path)
+        return read_header(path)
     except FileNotFoundError:
         return None
-    except qcow2.NotQcow2 as err:
+    except NotQcow2 as err:
         raise ImageRefused(
             f"the pet's disk {path} may not be used: {err}",
             hint="put it back from a copy, or move it and its record away to start with a new one",

@@ -29,7 +29,7 @@ from launcher.disk.place import Place
 from launcher.disk.record import PetRecord, mac_of, new_uuid
 from launcher.host.errors import InputMissing, SettingsError
 from launcher.image.base import Base
-from launcher.image.format.qcow2 import Header
+from launcher.image.format.qcow2.header import Header
 from launcher.image.progress import size as shown_size
 from launcher.image.store.record import Address
 from launcher.settings.table import Settings

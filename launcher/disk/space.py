@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from launcher.image.format import qcow2
-from launcher.image.format.qcow2 import NotQcow2
+from launcher.image.format.qcow2 import header
+from launcher.image.format.qcow2.header import NotQcow2
 
 # Of st_blocks, whatever the file system's own blocks are (stat(2)).
 BLOCK = 512
@@ -64,6 +64,6 @@ def _has_snapshots(backing: Backing) -> bool:
     if backing.format != "qcow2":
         return False
     try:
-        return qcow2.read(backing.path).snapshots > 0
+        return header.read(backing.path).snapshots > 0
     except NotQcow2:
         return True

@@ -9,7 +9,7 @@ from launcher.disk.place import Place
 from launcher.disk.record import PetRecord
 from launcher.host.errors import InputMissing
 from launcher.image.base import Base
-from launcher.image.format.qcow2 import Header
+from launcher.image.format.qcow2.header import Header
 from launcher.image.store import bases
 
 

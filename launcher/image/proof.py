@@ -10,8 +10,9 @@ from launcher.host.account import Account
 from launcher.host.errors import ImageRefused
 from launcher.image import temporary
 from launcher.image.base import Base
-from launcher.image.format import content, foreign, policy, qcow2, qemu_img
+from launcher.image.format import content, foreign, qemu_img
 from launcher.image.format.content import Kind
+from launcher.image.format.qcow2 import header, policy
 from launcher.image.store import adoption
 from launcher.image.store.record import Origin
 from launcher.image.transfer import Arrival
@@ -65,14 +66,14 @@ class Proof(NamedTuple):
         """Check the qcow2 image at `part`, whose sha256 is `digest`, and put it in place."""
         want = self.want
         try:
-            header = qcow2.read(part)
-        except qcow2.NotQcow2 as err:
+            found = header.read(part)
+        except header.NotQcow2 as err:
             raise ImageRefused(f"{want.shown} is no qcow2 image that can be used: {err}") from err
-        policy.judge(header, want.max_size, part.stat().st_size)
+        policy.judge(found, want.max_size, part.stat().st_size)
         qemu_img.check(part, want.shown, self.account)
         self.check()
         return adoption.adopt(
-            part, want, digest=digest, virtual_size=header.virtual_size, origin=self.origin
+            part, want, digest=digest, virtual_size=found.virtual_size, origin=self.origin
         )
 
 

@@ -19,7 +19,7 @@ from launcher.disk.place import Place
 from launcher.disk.plan import plan
 from launcher.host.container import Container
 from launcher.image import fetch
-from launcher.image.format import qcow2
+from launcher.image.format.qcow2 import header as spec
 from launcher.image.store import bases, hiding, references
 from launcher.life import pending
 from launcher.life.needed import Need
@@ -57,7 +57,7 @@ def stands(settings: Settings, shared: Path) -> None:
     assert found.record
     base = bases.load(shared, found.record.base_digest)
     assert base, "its base is gone"
-    assert qcow2.read(base.path).virtual_size == base.virtual_size
+    assert spec.read(base.path).virtual_size == base.virtual_size
 
 
 def main() -> int:

@@ -20,14 +20,14 @@ from launcher.disk.pet import Pet
 from launcher.disk.place import Place
 from launcher.disk.plan import plan
 from launcher.image.base import Base
-from launcher.image.format import qcow2
+from launcher.image.format.qcow2 import header as spec
 from launcher.machine import drives
 from launcher.machine.devices import PetDisk, RawDisk
 from launcher.machine.options import Words
 from tests.storage.conftest import MIB, Images, Volume
 from tests.storage.inotify import Watch, watched
 from tests.unit.image.format.foreign_headers import descriptor
-from tests.unit.image.format.headers import header
+from tests.unit.image.format.qcow2.headers import header
 
 SIZE = 4 * MIB
 
@@ -51,9 +51,9 @@ def headers(secret: Path) -> dict[str, bytes]:
     places: dict[str, Any] = {"l1_offset": 3 << 16, "l1_entries": 1, "virtual_size": MIB}
     extent = f'RW 2048 FLAT "{secret}" 0'
     return {
-        "backing file": header(backing=name, extensions=[(qcow2.BACKING_FORMAT, b"raw")], **places),
+        "backing file": header(backing=name, extensions=[(spec.BACKING_FORMAT, b"raw")], **places),
         "data file": header(
-            incompatible=qcow2.DATA_FILE, extensions=[(qcow2.DATA_FILE_NAME, name)], **places
+            incompatible=spec.DATA_FILE, extensions=[(spec.DATA_FILE_NAME, name)], **places
         ),
         "VMDK": descriptor(type_="monolithicFlat", extents=[extent]),
     }
@@ -62,7 +62,7 @@ def headers(secret: Path) -> dict[str, bytes]:
 def written(content: bytes, length: int = SIZE) -> bytes:
     """A disk that starts so, with tables that a qcow2 header would find where it says."""
     disk = bytearray(content.ljust(length, b"\0"))
-    if content.startswith(qcow2.MAGIC):
+    if content.startswith(spec.MAGIC):
         disk[1 << 16 : (1 << 16) + 8] = (2 << 16).to_bytes(8)
         disk[2 << 16 : (2 << 16) + 8] = b"\0\1" * 4
     return bytes(disk)
@@ -141,7 +141,7 @@ def test_a_pet_is_qcow2_on_qcow2(
         assert seen[MIB : 5 * MIB] == images.raw.read_bytes()[MIB:]
         assert len(seen) == disk.virtual_size
     assert not watch.was_opened()
-    found = qcow2.read(disk.path)
+    found = spec.read(disk.path)
     assert (found.backing_file, found.backing_format) == (str(base.path), "qcow2")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from launcher.host.errors import ImageRefused, InputMissing
-from launcher.image.format import qcow2
+from launcher.image.format.qcow2 import header as spec
 from launcher.image.store import bases
 from tests.storage.conftest import MIB, Images, Volume, qemu_img
 from tests.storage.ensuring import ensuring
@@ -74,7 +74,7 @@ def test_raw_images_become_qcow2(
 ) -> None:
     body = images.raw.read_bytes()
     base = volume.ensure(server.serve("/disk.img", PACK[packing](body) if packing else body))
-    header = qcow2.read(base.path)
+    header = spec.read(base.path)
     assert (header.virtual_size, header.backing_file) == (5 * MIB, None)
     assert base.virtual_size == 5 * MIB
     assert base.digest == sha256(base.path)

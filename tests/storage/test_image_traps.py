@@ -11,13 +11,13 @@ import pytest
 
 from launcher.host import process
 from launcher.host.errors import ImageRefused, SourceUnavailable, StorageError
-from launcher.image.format import qcow2
 from launcher.image.format import qemu_img as image_check
+from launcher.image.format.qcow2 import header as spec
 from launcher.image.source.opened import opened
 from tests.storage.conftest import MIB, Images, Volume, qemu_img
 from tests.storage.http_server import Hold, Reply, Server
 from tests.storage.outcomes import PACK, refusal
-from tests.unit.image.format.headers import header
+from tests.unit.image.format.qcow2.headers import header
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_an_image_cut_inside_its_tables(volume: Volume, server: Server, images: 
 
 
 def test_an_image_with_broken_tables(volume: Volume, images: Images, tmp_path: Path) -> None:
-    header = qcow2.read(images.qcow2)
+    header = spec.read(images.qcow2)
     body = bytearray(images.qcow2.read_bytes())
     # An L1 entry that leads behind the end of the file, by far.
     body[header.l1_offset : header.l1_offset + 8] = (1 << 63 | 1 << 40).to_bytes(8)
@@ -154,7 +154,7 @@ def test_a_small_image_that_is_none_of_the_following(volume: Volume, tmp_path: P
             id="bitmaps outside",
         ),
         pytest.param(
-            small(0xFFFFFFFF_FFFFFFFF, incompatible=qcow2.EXTENDED_L2),
+            small(0xFFFFFFFF_FFFFFFFF, incompatible=spec.EXTENDED_L2),
             "is damaged",
             id="subclusters that are all there and all zeros",
         ),
@@ -225,7 +225,7 @@ def test_lost_clusters_do_no_harm(
     volume: Volume, images: Images, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    header = qcow2.read(images.qcow2)
+    header = spec.read(images.qcow2)
     body = bytearray(images.qcow2.read_bytes())
     body += bytes(-len(body) % header.cluster_size)
     cluster = len(body) // header.cluster_size

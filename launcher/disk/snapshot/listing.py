@@ -15,9 +15,9 @@ from launcher.host.errors import (
     StorageError,
 )
 from launcher.host.timestamp import rfc3339
-from launcher.image.format import snapshots
-from launcher.image.format.qcow2 import NotQcow2
-from launcher.image.format.snapshots import Snapshot
+from launcher.image.format.qcow2 import snapshots
+from launcher.image.format.qcow2.header import NotQcow2
+from launcher.image.format.qcow2.snapshots import Snapshot
 
 logger = logging.getLogger("startvm")
 

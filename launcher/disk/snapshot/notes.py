@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from launcher.disk.place import Place, explained, replace
-from launcher.image.format.snapshots import Snapshot
+from launcher.image.format.qcow2.snapshots import Snapshot
 
 logger = logging.getLogger("startvm")
 

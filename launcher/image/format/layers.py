@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from launcher.host.errors import ImageRefused
-from launcher.image.format import content, decode, foreign, policy, qcow2
+from launcher.image.format import content, decode, foreign
 from launcher.image.format.content import Kind
+from launcher.image.format.qcow2 import header, policy
 from launcher.image.progress import size as shown_size
 
 
@@ -43,7 +44,7 @@ def peel(chunks: Iterator[bytes], source: str, most: int) -> Disk:
         head, chunks = content.peek(archive.disk(chunks, source, most))
         kind = content.identify(head, f"{source}: the disk in it", Kind.TAR)
     if kind is Kind.QCOW2:
-        policy.judge(qcow2.readable(head, source), most)
+        policy.judge(header.readable(head, source), most)
     else:
         foreign.judge_start(kind, head, most)
     return Disk(kind, _bounded(chunks, source, most), kind is outer)

@@ -10,7 +10,7 @@ import sys
 from array import array
 from typing import IO, NamedTuple
 
-from launcher.image.format import policy
+from launcher.image.format.refusal import odd_size, refused
 
 SECTOR = 512
 BLOCK = 1 << 20
@@ -51,22 +51,22 @@ def judge_start(start: bytes, most: int) -> None:
     header = _header(start)
     if header.version != VERSION:
         version = f"{header.version >> 16}.{header.version & 0xFFFF}"
-        raise policy.refused(f"it is a VDI image of version {version}; 1.1 is known")
+        raise refused(f"it is a VDI image of version {version}; 1.1 is known")
     if header.type in (UNDO, DIFFERENCING) or any(header.link + header.parent):
-        raise policy.refused("it has a parent, another image that it changes")
+        raise refused("it has a parent, another image that it changes")
     if header.type not in (DYNAMIC, STATIC):
-        raise policy.refused(f"it is of the type {header.type}; dynamic and static ones are known")
+        raise refused(f"it is of the type {header.type}; dynamic and static ones are known")
     if (header.sector, header.block) != (SECTOR, BLOCK):
-        raise policy.refused(
+        raise refused(
             f"it has sectors of {header.sector} and blocks of {header.block} bytes; QEMU reads "
             f"those of {SECTOR} and {BLOCK}"
         )
-    if odd := policy.odd_size(header.disk, most):
-        raise policy.refused(odd)
+    if odd := odd_size(header.disk, most):
+        raise refused(odd)
     if header.map % SECTOR or header.data % SECTOR or header.map < SECTOR:
-        raise policy.refused(f"its block map is at {header.map} and its data at {header.data}")
+        raise refused(f"its block map is at {header.map} and its data at {header.data}")
     if not header.blocks_needed <= header.blocks <= header.blocks_needed + 1:
-        raise policy.refused(
+        raise refused(
             f"its block map claims {header.blocks} blocks of 1 MiB for a disk of {header.disk} "
             "bytes"
         )
@@ -84,21 +84,21 @@ def judge(file: IO[bytes], size: int, most: int) -> int:
     # What QEMU makes of a size that is not one of whole sectors.
     disk = -(-header.disk // SECTOR) * SECTOR
     if header.map + header.blocks * 4 > min(size, header.data):
-        raise policy.refused("its block map runs into its data: the file is damaged or cut short")
+        raise refused("its block map runs into its data: the file is damaged or cut short")
     file.seek(header.map)
     blocks = array("I", file.read(header.blocks * 4))
     if sys.byteorder == "big":
         blocks.byteswap()
     used = [each for each in blocks if each < DISCARDED]
     if len(set(used)) != len(used) or max(used, default=0) >= header.blocks:
-        raise policy.refused("its block map contradicts itself")
+        raise refused("its block map contradicts itself")
     end = header.data + (max(used, default=-1) + 1) * BLOCK
     if end > size:
-        raise policy.refused(f"it has {size} bytes, and blocks up to {end}: the file is cut short")
+        raise refused(f"it has {size} bytes, and blocks up to {end}: the file is cut short")
     return disk
 
 
 def _header(start: bytes) -> _Header:
     if len(start) < SECTOR:
-        raise policy.refused("it ends inside its header")
+        raise refused("it ends inside its header")
     return _Header(*_HEADER.unpack_from(start))

@@ -10,7 +10,7 @@ from functools import cache
 from typing import IO
 from uuid import UUID
 
-from launcher.image.format import policy
+from launcher.image.format.refusal import odd_size, refused
 
 MIB = 1 << 20
 SIGNATURE = b"vhdxfile"
@@ -46,31 +46,31 @@ def judge(file: IO[bytes], size: int, most: int) -> int:
     :raise ImageRefused:
     """
     if size < MIB:
-        raise policy.refused("it ends inside its header")
+        raise refused("it ends inside its header")
     if _at(file, 0, len(SIGNATURE)) != SIGNATURE:
-        raise policy.refused("it does not start as a VHDX image does")
+        raise refused("it does not start as a VHDX image does")
     _judge_log(file)
     regions = dict(_regions(file, size))
     if not {BLOCKS, METADATA} <= regions.keys():
-        raise policy.refused("it lacks its block table or its metadata")
+        raise refused("it lacks its block table or its metadata")
     items = dict(_items(file, *regions[METADATA]))
     if PARENT in items:
-        raise policy.refused("it has a parent, another image that it changes")
+        raise refused("it has a parent, another image that it changes")
     block, flags = struct.unpack("<II", _item(items, FILE_PARAMETERS, 8))
     disk = int.from_bytes(_item(items, DISK_SIZE, 8), "little")
     sector = int.from_bytes(_item(items, SECTOR_SIZE, 4), "little")
     if flags & HAS_PARENT:
-        raise policy.refused("it has a parent, another image that it changes")
+        raise refused("it has a parent, another image that it changes")
     if not MIB <= block <= 256 * MIB or block & (block - 1) or sector not in (512, 4096):
-        raise policy.refused(f"it has blocks of {block} and sectors of {sector} bytes")
-    if odd := policy.odd_size(disk, most):
-        raise policy.refused(odd)
+        raise refused(f"it has blocks of {block} and sectors of {sector} bytes")
+    if odd := odd_size(disk, most):
+        raise refused(odd)
     if disk % sector:
-        raise policy.refused(f"its disk of {disk} bytes is not a whole number of sectors")
+        raise refused(f"its disk of {disk} bytes is not a whole number of sectors")
     blocks = -(-disk // block)
     entries = blocks + (blocks - 1) // (CHUNK_SECTORS * sector // block)
     if entries * 8 > regions[BLOCKS][1]:
-        raise policy.refused(
+        raise refused(
             f"its block table has {regions[BLOCKS][1]} bytes, too few for a disk of {disk} bytes"
         )
     return disk
@@ -85,9 +85,9 @@ def _judge_log(file: IO[bytes]) -> None:
         if signature == b"head" and version == 1 and crc32c(data) == checksum:
             newest = max(newest, (sequence, log))
     if newest[0] < 0:
-        raise policy.refused("neither of its two headers is whole, or of version 1")
+        raise refused("neither of its two headers is whole, or of version 1")
     if any(newest[1]):
-        raise policy.refused(
+        raise refused(
             "it was not closed cleanly: changes are left in its log. Attach it to Hyper-V once, "
             "with Mount-VHD say, which carries them out"
         )
@@ -98,15 +98,15 @@ def _regions(file: IO[bytes], size: int) -> Iterator[tuple[bytes, tuple[int, int
     data = _at(file, REGIONS, TABLE_SIZE)
     signature, checksum, count, _ = _REGIONS.unpack_from(data)
     if signature != b"regi" or count > 2047 or crc32c(data) != checksum:
-        raise policy.refused("its table of regions is damaged")
+        raise refused("its table of regions is damaged")
     for number in range(count):
         name, place, length, required = _REGION.unpack_from(data, 16 + 32 * number)
         if name not in (BLOCKS, METADATA):
             if required & 1:
-                raise policy.refused("it has a required region that is not known here")
+                raise refused("it has a required region that is not known here")
             continue
         if place % MIB or length % MIB or place < MIB or not length or place + length > size:
-            raise policy.refused(
+            raise refused(
                 f"its region of {length} bytes at {place} lies outside of it: the file is damaged "
                 "or cut short"
             )
@@ -118,18 +118,18 @@ def _items(file: IO[bytes], place: int, length: int) -> Iterator[tuple[bytes, by
     data = _at(file, place, TABLE_SIZE)
     signature, _, count = _METADATA.unpack_from(data)
     if signature != b"metadata" or count > 2047:
-        raise policy.refused("its metadata are damaged")
+        raise refused("its metadata are damaged")
     for number in range(count):
         name, offset, item_length, _ = _ITEM.unpack_from(data, 32 + 32 * number)
         if offset + item_length > length:
-            raise policy.refused("its metadata lie outside of their region")
+            raise refused("its metadata lie outside of their region")
         yield name, _at(file, place + offset, min(item_length, 16))
 
 
 def _item(items: dict[bytes, bytes], name: bytes, length: int) -> bytes:
     found = items.get(name, b"")
     if len(found) < length:
-        raise policy.refused("its metadata say too little of the disk")
+        raise refused("its metadata say too little of the disk")
     return found[:length]
 
 
@@ -137,7 +137,7 @@ def _at(file: IO[bytes], place: int, length: int) -> bytes:
     file.seek(place)
     found = file.read(length)
     if len(found) < length:
-        raise policy.refused("it ends inside its tables: the file is cut short")
+        raise refused("it ends inside its tables: the file is cut short")
     return found
 
 

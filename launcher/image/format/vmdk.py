@@ -11,7 +11,7 @@ import re
 import struct
 from typing import IO, NamedTuple
 
-from launcher.image.format import policy
+from launcher.image.format.refusal import odd_size, refused
 
 SECTOR = 512
 MAGIC = b"KDMV"
@@ -63,9 +63,9 @@ def judge_start(start: bytes, most: int) -> None:
     header = _header(start[:SECTOR])
     _judge_header(header, most)
     if header.descriptor != DESCRIPTOR:
-        raise policy.refused("its descriptor is not where QEMU reads it, in the second sector")
+        raise refused("its descriptor is not where QEMU reads it, in the second sector")
     if not 0 < header.descriptor_sectors <= MOST_DESCRIPTOR_SECTORS:
-        raise policy.refused(
+        raise refused(
             f"its descriptor claims {header.descriptor_sectors} sectors; 1 to "
             f"{MOST_DESCRIPTOR_SECTORS} are accepted"
         )
@@ -91,15 +91,15 @@ def judge(file: IO[bytes], size: int, most: int) -> int:
         directories.append(header.second_directory)
     for place in directories:
         if not 0 < place <= size // SECTOR or place * SECTOR + entries * 4 > size:
-            raise policy.refused("its grain directory lies outside of it: the file is cut short")
+            raise refused("its grain directory lies outside of it: the file is cut short")
     if header.overhead * SECTOR > size:
-        raise policy.refused("its tables do not end before it does: the file is cut short")
+        raise refused("its tables do not end before it does: the file is cut short")
     return header.capacity * SECTOR
 
 
 def _header(sector: bytes) -> _Header:
     if len(sector) < SECTOR:
-        raise policy.refused("it ends inside its header")
+        raise refused("it ends inside its header")
     return _Header(*_HEADER.unpack_from(sector))
 
 
@@ -116,40 +116,38 @@ def _footer(file: IO[bytes], size: int) -> _Header:
         or behind != (0, 0, END_OF_STREAM)
         or footer.directory == AT_END
     ):
-        raise policy.refused("it does not end as a stream does: the file is cut short")
+        raise refused("it does not end as a stream does: the file is cut short")
     return footer
 
 
 def _judge_header(header: _Header, most: int) -> None:
     if header.version not in (1, 2, 3):
-        raise policy.refused(f"it is a VMDK image of version {header.version}; 1 to 3 are known")
+        raise refused(f"it is a VMDK image of version {header.version}; 1 to 3 are known")
     if header.line_ends != b"\n \r\n":
-        raise policy.refused("it was altered by a transfer as text")
+        raise refused("it was altered by a transfer as text")
     if header.capacity == 0:
-        raise policy.refused("it holds no disk; its descriptor names other files to take it from")
-    if odd := policy.odd_size(header.capacity * SECTOR, most):
-        raise policy.refused(odd)
+        raise refused("it holds no disk; its descriptor names other files to take it from")
+    if odd := odd_size(header.capacity * SECTOR, most):
+        raise refused(odd)
     if not LEAST_GRAIN <= header.grain <= MOST_GRAIN or header.grain & (header.grain - 1):
-        raise policy.refused(
+        raise refused(
             f"its grains have {header.grain} sectors; powers of 2 from {LEAST_GRAIN} to "
             f"{MOST_GRAIN} are accepted"
         )
     if header.entries_per_table != ENTRIES_PER_TABLE:
-        raise policy.refused(
+        raise refused(
             f"its grain tables have {header.entries_per_table} entries instead of "
             f"{ENTRIES_PER_TABLE}"
         )
     if header.compression > 1:
-        raise policy.refused(
-            f"its grains are packed in a way not known here ({header.compression})"
-        )
+        raise refused(f"its grains are packed in a way not known here ({header.compression})")
 
 
 def _judge_descriptor(area: bytes) -> None:
     """Refuse what makes QEMU open another file, and all that is not understood."""
     # Wherever in what QEMU reads this stands, what follows it is the parent's name.
     if b"parentfilenamehint" in area.lower():
-        raise policy.refused("it has a parent, another image that it changes")
+        raise refused("it has a parent, another image that it changes")
     text = area.partition(b"\0")[0].decode("utf-8", "replace")
     values: dict[str, str] = {}
     extents: list[re.Match[str]] = []
@@ -160,21 +158,21 @@ def _judge_descriptor(area: bytes) -> None:
         elif equals and re.fullmatch(r"[\w.]+", key.strip()):
             values[key.strip().lower()] = value.strip().strip('"').lower()
         elif line and not line.startswith("#"):
-            raise policy.refused(f"its descriptor has a line that is not known: {line[:80]!r}")
+            raise refused(f"its descriptor has a line that is not known: {line[:80]!r}")
     kind = values.get("createtype", "")
     if kind not in ALONE:
-        raise policy.refused(
+        raise refused(
             f"it is of the type {kind[:40]!r}, whose disk is in other files; accepted: "
             "monolithicSparse and streamOptimized"
         )
     if values.get("parentcid") != NO_PARENT:
-        raise policy.refused("it has a parent, another image that it changes")
+        raise refused("it has a parent, another image that it changes")
     if len(extents) != 1:
-        raise policy.refused(f"its descriptor names {len(extents)} files; accepted: itself alone")
+        raise refused(f"its descriptor names {len(extents)} files; accepted: itself alone")
     access, type_, name = extents[0].groups("")
     if access.lower() == "noaccess" or type_.upper() != "SPARSE":
-        raise policy.refused(
+        raise refused(
             f"its data are {access} {type_[:20]}, kept in another file; accepted: SPARSE, in itself"
         )
     if not re.fullmatch(r"[^/\\:]{1,255}", name):
-        raise policy.refused(f"its data are said to be in {name[:80]!r}; accepted: in itself")
+        raise refused(f"its data are said to be in {name[:80]!r}; accepted: in itself")

@@ -7,8 +7,8 @@ from typing import Any
 from launcher.disk.record import PetRecord
 from launcher.host.container import Container
 from launcher.image.base import Base
-from launcher.image.format import qcow2
-from launcher.image.format.qcow2 import Header
+from launcher.image.format.qcow2 import header as spec
+from launcher.image.format.qcow2.header import Header
 from launcher.image.store.record import Address
 from launcher.settings.load import Surroundings, load
 from launcher.settings.table import Settings
@@ -51,7 +51,7 @@ def header(
     backing_format: str = "qcow2",
     incompatible: int = 0,
 ) -> Header:
-    return qcow2.parse(header_bytes(size, backing, backing_format, incompatible))
+    return spec.parse(header_bytes(size, backing, backing_format, incompatible))
 
 
 def header_bytes(
@@ -62,10 +62,10 @@ def header_bytes(
 ) -> bytes:
     """The first cluster of a version 3 overlay with clusters of 64 KiB."""
     fixed, kind = 104, backing_format.encode()
-    extension = struct.pack(">II", qcow2.BACKING_FORMAT, len(kind)) + kind.ljust(8, b"\0")
+    extension = struct.pack(">II", spec.BACKING_FORMAT, len(kind)) + kind.ljust(8, b"\0")
     name_at = fixed + len(extension) + 8
     fields = [3, name_at if backing else 0, len(backing), 16, size]
-    head = struct.pack(">4sIQIIQ", qcow2.MAGIC, *fields)
+    head = struct.pack(">4sIQIIQ", spec.MAGIC, *fields)
     tables = struct.pack(">IIQQIIQ", 0, 16, 3 << 16, 1 << 16, 1, 0, 0)
     features = struct.pack(">QQQII", incompatible, 0, 0, 4, fixed)
     return (head + tables + features + extension + bytes(8) + backing.encode()).ljust(

@@ -7,7 +7,7 @@ import pytest
 from launcher.disk.plan import Found, PetPlan, plan
 from launcher.host.errors import ImageRefused, InputMissing, LauncherError, SettingsError
 from launcher.image.base import Base
-from launcher.image.format.qcow2 import CORRUPT, DATA_FILE
+from launcher.image.format.qcow2.header import CORRUPT, DATA_FILE
 from launcher.image.store.record import Address
 from tests.unit.disk.sample import DIGEST, GIB, URL, UUID, base, header, record, settings
 

@@ -7,7 +7,7 @@ import pytest
 from launcher.disk.plan import Found, PetPlan, plan
 from launcher.disk.record import Former
 from launcher.host.errors import ImageRefused
-from launcher.image.format.qcow2 import Header
+from launcher.image.format.qcow2.header import Header
 from launcher.image.store.record import Address
 from tests.unit.disk.sample import GIB, UUID, base, header, record, settings
 

@@ -7,7 +7,7 @@ import pytest
 from launcher.host.errors import ImageRefused
 from launcher.image.format import content
 from launcher.image.format.content import Kind
-from tests.unit.image.format.headers import header
+from tests.unit.image.format.qcow2.headers import header
 
 BOOT_SECTOR = bytes(510) + b"\x55\xaa"
 

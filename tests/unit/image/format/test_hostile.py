@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from launcher.host.errors import ImageRefused
-from launcher.image.format import content, layers, policy, qcow2, vdi, vhdx, vmdk
+from launcher.image.format import content, layers, vdi, vhdx, vmdk
 from launcher.image.format.content import Kind
+from launcher.image.format.qcow2 import header as spec
+from launcher.image.format.qcow2 import policy
 from tests.unit.image.format.foreign_headers import MIB
-from tests.unit.image.format.headers import header
 from tests.unit.image.format.hostile.archives import summed, tar
 from tests.unit.image.format.hostile.table import TRAPS
 from tests.unit.image.format.hostile.trap import MOST, Trap, whole
+from tests.unit.image.format.qcow2.headers import header
 
 JUDGES = {Kind.VMDK: vmdk.judge, Kind.VHDX: vhdx.judge, Kind.VDI: vdi.judge}
 
@@ -33,7 +35,7 @@ def take(image: bytes, most: int = MOST) -> int:
     disk = layers.peel(in_chunks(image), "IMG_SOURCE=/x", most)
     whole = b"".join(disk.chunks)
     if disk.kind is Kind.QCOW2:
-        found = qcow2.readable(whole, "IMG_SOURCE=/x")
+        found = spec.readable(whole, "IMG_SOURCE=/x")
         policy.judge(found, most, len(whole))
         return found.virtual_size
     if disk.kind is Kind.RAW:

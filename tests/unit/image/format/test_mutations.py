@@ -8,9 +8,9 @@ import pytest
 from launcher.host.errors import ImageRefused
 from launcher.image.format import vhdx as vhdx_format
 from tests.unit.image.format.foreign_headers import MIB, vdi, vhdx, vmdk
-from tests.unit.image.format.headers import header
 from tests.unit.image.format.hostile.archives import sparse, tar
 from tests.unit.image.format.hostile.trap import MOST, whole
+from tests.unit.image.format.qcow2.headers import header
 from tests.unit.image.format.test_hostile import take
 
 ROUNDS = 400

@@ -6,8 +6,8 @@ import tarfile
 from collections.abc import Iterable
 
 from tests.unit.image.format.foreign_headers import MIB, descriptor, vmdk
-from tests.unit.image.format.headers import header
 from tests.unit.image.format.hostile.trap import TIB, Trap, whole
+from tests.unit.image.format.qcow2.headers import header
 
 
 def tar(*members: tuple[str, bytes], type_: bytes = tarfile.REGTYPE) -> bytes:

@@ -7,8 +7,8 @@ import zlib
 from collections.abc import Callable, Iterable
 
 from tests.unit.image.format.foreign_headers import MIB
-from tests.unit.image.format.headers import header
 from tests.unit.image.format.hostile.trap import Trap, whole
+from tests.unit.image.format.qcow2.headers import header
 
 
 def packings() -> Iterable[Trap]:

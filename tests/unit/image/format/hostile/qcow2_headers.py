@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from launcher.image.format import qcow2
+from launcher.image.format.qcow2 import header as spec
 from tests.unit.image.format.foreign_headers import MIB
-from tests.unit.image.format.headers import header
 from tests.unit.image.format.hostile.trap import TIB, Trap, made, whole
+from tests.unit.image.format.qcow2.headers import header
 
 
 def names_of_others() -> Iterable[Trap]:
@@ -22,18 +22,18 @@ def names_of_others() -> Iterable[Trap]:
             whole(header(backing=name.encode())),
             f"backing file, '{start}",
         )
-        data_file = (qcow2.DATA_FILE_NAME, name.encode())
+        data_file = (spec.DATA_FILE_NAME, name.encode())
         yield Trap(
             f"data file by {kind}",
-            whole(header(incompatible=qcow2.DATA_FILE, extensions=[data_file])),
+            whole(header(incompatible=spec.DATA_FILE, extensions=[data_file])),
             f"data in another file, '{start}",
         )
     yield Trap(
-        "data file by its bit", whole(header(incompatible=qcow2.DATA_FILE)), "in another file"
+        "data file by its bit", whole(header(incompatible=spec.DATA_FILE)), "in another file"
     )
     yield Trap(
         "data file by its name",
-        whole(header(extensions=[(qcow2.DATA_FILE_NAME, b"/etc/shadow")])),
+        whole(header(extensions=[(spec.DATA_FILE_NAME, b"/etc/shadow")])),
         "in another file, '/etc/shadow'",
     )
     # A raw disk that starts as a qcow2 image does cannot be told from one.
@@ -58,10 +58,10 @@ def tables() -> Iterable[Trap]:
         (
             "subclusters of 16 bytes",
             "subclusters",
-            {"incompatible": qcow2.EXTENDED_L2, "cluster_bits": 9, "virtual_size": 512},
+            {"incompatible": spec.EXTENDED_L2, "cluster_bits": 9, "virtual_size": 512},
         ),
         ("encrypted", "encrypted", {"crypt_method": 2}),
-        ("corrupt", "marked as corrupt", {"incompatible": qcow2.CORRUPT}),
+        ("corrupt", "marked as corrupt", {"incompatible": spec.CORRUPT}),
     )
     claimed = header(virtual_size=1024 * TIB, length=4096)
     yield Trap("1 PiB in 4 KiB", claimed, r"1024 TiB.*IMG_MAX_SIZE accepts 2\.0 TiB")

@@ -6,15 +6,16 @@ from typing import Any
 import pytest
 
 from launcher.host.errors import ImageRefused
-from launcher.image.format import policy, qcow2
-from tests.unit.image.format.headers import header
+from launcher.image.format.qcow2 import header as spec
+from launcher.image.format.qcow2 import policy
+from tests.unit.image.format.qcow2.headers import header
 
 SIZE = 4 << 16
 MOST = 2 << 40
 
 
 def judge(**fields: Any) -> None:
-    policy.judge(qcow2.parse(header(**fields)), MOST, SIZE)
+    policy.judge(spec.parse(header(**fields)), MOST, SIZE)
 
 
 @pytest.mark.parametrize(
@@ -25,10 +26,8 @@ def judge(**fields: Any) -> None:
         pytest.param({"compatible": 1}, id="lazy refcounts"),
         pytest.param({"compatible": 1 << 60}, id="unknown compatible feature"),
         pytest.param({"autoclear": 1}, id="bitmaps"),
-        pytest.param(
-            {"incompatible": qcow2.COMPRESSION, "compression_type": 1}, id="zstd clusters"
-        ),
-        pytest.param({"incompatible": qcow2.EXTENDED_L2, "l1_entries": 4}, id="subclusters"),
+        pytest.param({"incompatible": spec.COMPRESSION, "compression_type": 1}, id="zstd clusters"),
+        pytest.param({"incompatible": spec.EXTENDED_L2, "l1_entries": 4}, id="subclusters"),
         pytest.param({"l1_entries": 4}, id="more L1 entries than needed"),
         pytest.param({"virtual_size": 512}, id="one sector"),
         pytest.param({"virtual_size": MOST, "l1_entries": 4096}, id="as large as is accepted"),
@@ -49,35 +48,35 @@ def test_images_that_stand_alone_are_accepted(fields: dict[str, Any]) -> None:
         pytest.param(
             {"backing_offset": 1024, "backing_size": 0}, "backing file, ''", id="nameless backing"
         ),
-        pytest.param({"incompatible": qcow2.DATA_FILE}, "in another file$", id="data file bit"),
+        pytest.param({"incompatible": spec.DATA_FILE}, "in another file$", id="data file bit"),
         pytest.param(
             {
-                "incompatible": qcow2.DATA_FILE,
-                "extensions": [(qcow2.DATA_FILE_NAME, b"/etc/shadow")],
+                "incompatible": spec.DATA_FILE,
+                "extensions": [(spec.DATA_FILE_NAME, b"/etc/shadow")],
             },
             "in another file, '/etc/shadow'",
             id="data file",
         ),
         pytest.param(
-            {"extensions": [(qcow2.DATA_FILE_NAME, b"x")]}, "another file", id="data file name only"
+            {"extensions": [(spec.DATA_FILE_NAME, b"x")]}, "another file", id="data file name only"
         ),
         pytest.param({"crypt_method": 1}, "encrypted", id="AES"),
         pytest.param({"crypt_method": 2}, "encrypted", id="LUKS"),
         pytest.param(
-            {"extensions": [(qcow2.FULL_DISK_ENCRYPTION, bytes(16))]}, "encrypted", id="LUKS header"
+            {"extensions": [(spec.FULL_DISK_ENCRYPTION, bytes(16))]}, "encrypted", id="LUKS header"
         ),
-        pytest.param({"incompatible": qcow2.DIRTY}, "not closed cleanly", id="dirty"),
-        pytest.param({"incompatible": qcow2.CORRUPT}, "marked as corrupt", id="corrupt"),
+        pytest.param({"incompatible": spec.DIRTY}, "not closed cleanly", id="dirty"),
+        pytest.param({"incompatible": spec.CORRUPT}, "marked as corrupt", id="corrupt"),
         pytest.param({"incompatible": 1 << 5}, r"\(bit 5\)", id="unknown bit 5"),
         pytest.param({"incompatible": 1 << 63 | 1 << 40}, r"\(bit 40, 63\)", id="unknown bits"),
         pytest.param(
-            {"incompatible": qcow2.COMPRESSION, "compression_type": 2}, "packed", id="compression 2"
+            {"incompatible": spec.COMPRESSION, "compression_type": 2}, "packed", id="compression 2"
         ),
         pytest.param({"compression_type": 1}, "contradict", id="compression without its bit"),
-        pytest.param({"incompatible": qcow2.COMPRESSION}, "contradict", id="bit without it"),
+        pytest.param({"incompatible": spec.COMPRESSION}, "contradict", id="bit without it"),
         pytest.param(
             {
-                "incompatible": qcow2.EXTENDED_L2,
+                "incompatible": spec.EXTENDED_L2,
                 "cluster_bits": 13,
                 "virtual_size": 1 << 20,
                 "l1_offset": 1 << 16,
@@ -118,7 +117,7 @@ def test_traps_are_refused(fields: dict[str, Any], why: str) -> None:
 
 def test_all_reasons_are_told_at_once() -> None:
     with pytest.raises(ImageRefused) as caught:
-        judge(backing=b"/etc/passwd", incompatible=qcow2.CORRUPT, virtual_size=0)
+        judge(backing=b"/etc/passwd", incompatible=spec.CORRUPT, virtual_size=0)
     text = str(caught.value)
     assert text.count("\n  - ") == 3
     assert "/etc/passwd" in text
@@ -129,6 +128,6 @@ def test_all_reasons_are_told_at_once() -> None:
 
 def test_without_a_size_only_the_header_counts() -> None:
     """The rest of the file has not arrived yet."""
-    policy.judge(qcow2.parse(header(l1_offset=1 << 30)), MOST)
+    policy.judge(spec.parse(header(l1_offset=1 << 30)), MOST)
     with pytest.raises(ImageRefused):
-        policy.judge(qcow2.parse(header(l1_offset=1 << 30)), MOST, SIZE)
+        policy.judge(spec.parse(header(l1_offset=1 << 30)), MOST, SIZE)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from launcher.image.format import qcow2
-from launcher.image.format.qcow2 import NotQcow2
-from tests.unit.image.format.headers import header
+from launcher.image.format.qcow2 import header as spec
+from launcher.image.format.qcow2.header import NotQcow2
+from tests.unit.image.format.qcow2.headers import header
 
 
 def test_a_plain_header_is_read_field_by_field() -> None:
-    found = qcow2.parse(header())
+    found = spec.parse(header())
     assert found.version == 3
     assert found.virtual_size == 1 << 30
     assert (found.cluster_bits, found.cluster_size) == (16, 65536)
@@ -29,7 +29,7 @@ def test_a_plain_header_is_read_field_by_field() -> None:
 
 
 def test_version_2_ends_before_the_features() -> None:
-    found = qcow2.parse(header(version=2, extensions=[(qcow2.BACKING_FORMAT, b"raw")]))
+    found = spec.parse(header(version=2, extensions=[(spec.BACKING_FORMAT, b"raw")]))
     assert (found.version, found.header_length, found.refcount_order) == (2, 72, 4)
     assert found.incompatible == 0
     assert found.backing_format == "raw"
@@ -38,35 +38,35 @@ def test_version_2_ends_before_the_features() -> None:
 def test_an_overlays_base_and_its_format_are_read() -> None:
     data = header(
         backing=b"/shared/sha256-00.qcow2",
-        extensions=[(qcow2.BACKING_FORMAT, b"qcow2"), (0x6803F857, bytes(144))],
+        extensions=[(spec.BACKING_FORMAT, b"qcow2"), (0x6803F857, bytes(144))],
         cluster_bits=17,
         length=1 << 17,
-        incompatible=qcow2.EXTENDED_L2,
+        incompatible=spec.EXTENDED_L2,
     )
-    found = qcow2.parse(data)
+    found = spec.parse(data)
     assert found.backing_file == "/shared/sha256-00.qcow2"
     assert found.backing_format == "qcow2"
     assert found.extended_l2
-    assert [kind for kind, _ in found.extensions] == [qcow2.BACKING_FORMAT, 0x6803F857]
+    assert [kind for kind, _ in found.extensions] == [spec.BACKING_FORMAT, 0x6803F857]
 
 
 def test_a_name_that_is_not_utf8_survives() -> None:
-    found = qcow2.parse(header(backing=b"/\xff\xfe"))
+    found = spec.parse(header(backing=b"/\xff\xfe"))
     assert found.backing_file == "/\udcff\udcfe"
 
 
 @pytest.mark.parametrize("bit", [True, False], ids=["feature bit", "no feature bit"])
 def test_a_data_file_shows_by_its_bit_or_by_its_name(bit: bool) -> None:
-    name = [] if bit else [(qcow2.DATA_FILE_NAME, b"/etc/shadow")]
-    found = qcow2.parse(header(incompatible=qcow2.DATA_FILE if bit else 0, extensions=name))
+    name = [] if bit else [(spec.DATA_FILE_NAME, b"/etc/shadow")]
+    found = spec.parse(header(incompatible=spec.DATA_FILE if bit else 0, extensions=name))
     assert found.has_data_file
     assert found.data_file == (None if bit else "/etc/shadow")
 
 
 def test_extensions_after_the_end_mark_do_not_count() -> None:
-    hidden = struct.pack(">II", qcow2.DATA_FILE_NAME, 8) + b"/secrets"
+    hidden = struct.pack(">II", spec.DATA_FILE_NAME, 8) + b"/secrets"
     data = header(length=120) + hidden
-    assert qcow2.parse(data.ljust(65536, b"\0")).extensions == ()
+    assert spec.parse(data.ljust(65536, b"\0")).extensions == ()
 
 
 @pytest.mark.parametrize(
@@ -85,10 +85,10 @@ def test_l1_entries_needed(size: int, bits: int, extended: bool, entries: int) -
     data = header(
         virtual_size=size,
         cluster_bits=bits,
-        incompatible=qcow2.EXTENDED_L2 if extended else 0,
+        incompatible=spec.EXTENDED_L2 if extended else 0,
         length=1 << bits,
     )
-    assert qcow2.parse(data).l1_entries_needed == entries
+    assert spec.parse(data).l1_entries_needed == entries
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_l1_entries_needed(size: int, bits: int, extended: bool, entries: int) -
             header(cluster_bits=9, header_length=520), "more than there are", id="beyond 512"
         ),
         pytest.param(
-            header(extensions=[(qcow2.DATA_FILE_NAME, b"")], length=120)[:-4]
+            header(extensions=[(spec.DATA_FILE_NAME, b"")], length=120)[:-4]
             + b"\xff\xff\xff\xff"
             + bytes(65536),
             "4294967295 bytes",
@@ -130,7 +130,7 @@ def test_l1_entries_needed(size: int, bits: int, extended: bool, entries: int) -
 )
 def test_a_header_that_makes_no_sense_is_not_read(data: bytes, why: str) -> None:
     with pytest.raises(NotQcow2, match=why):
-        qcow2.parse(data)
+        spec.parse(data)
 
 
 def test_read_takes_the_whole_first_cluster(tmp_path: Path) -> None:
@@ -140,20 +140,20 @@ def test_read_takes_the_whole_first_cluster(tmp_path: Path) -> None:
     data[1 << 20 : (1 << 20) + 5] = b"/base"
     path = tmp_path / "disk.qcow2"
     path.write_bytes(data)
-    assert qcow2.read(path).backing_file == "/base"
+    assert spec.read(path).backing_file == "/base"
 
 
 def test_read_of_what_is_not_qcow2(tmp_path: Path) -> None:
     path = tmp_path / "page.qcow2"
     path.write_bytes(b"<html>")
     with pytest.raises(NotQcow2):
-        qcow2.read(path)
+        spec.read(path)
 
 
 @pytest.mark.parametrize("length", range(0, 400, 7))
 def test_no_beginning_of_a_header_breaks_the_parser(length: int) -> None:
     data = header(
-        backing=b"/base", extensions=[(qcow2.BACKING_FORMAT, b"qcow2"), (0x6803F857, bytes(144))]
+        backing=b"/base", extensions=[(spec.BACKING_FORMAT, b"qcow2"), (0x6803F857, bytes(144))]
     )
     with suppress(NotQcow2):
-        qcow2.parse(data[:length])
+        spec.parse(data[:length])

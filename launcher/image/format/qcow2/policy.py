@@ -5,8 +5,7 @@ files of the container, or open connections, on the image's behalf; nova, glance
 all bitten (CVE-2024-32498 and its successors). Bounds on tables are those of QEMU's qcow2 driver.
 """
 
-from launcher.host.errors import ImageRefused
-from launcher.image.format.qcow2 import (
+from launcher.image.format.qcow2.header import (
     COMPRESSION,
     CORRUPT,
     DIRTY,
@@ -14,12 +13,11 @@ from launcher.image.format.qcow2 import (
     FULL_DISK_ENCRYPTION,
     Header,
 )
-from launcher.image.progress import size as shown_size
+from launcher.image.format.refusal import SECTOR, odd_size, refused
 
 MOST_L1_BYTES = 32 << 20
 MOST_REFCOUNT_TABLE_BYTES = 8 << 20
 MOST_SNAPSHOTS = 65536
-SECTOR = 512
 
 
 def judge(header: Header, most: int, size: int | None = None) -> None:
@@ -34,28 +32,6 @@ def judge(header: Header, most: int, size: int | None = None) -> None:
     reasons += nonsense(header, most) or bounds(header, size)
     if reasons:
         raise refused(*reasons)
-
-
-def refused(*reasons: str) -> ImageRefused:
-    """The error for an image of any format that may not be used, for `reasons`."""
-    listed = "".join(f"\n  - {each}" for each in reasons) if len(reasons) > 1 else reasons[0]
-    return ImageRefused(
-        f"the image may not be used: {listed}",
-        hint="`qemu-img convert -O qcow2 <old> <new>.qcow2`, run where the image is trusted, makes "
-        "one that stands alone",
-    )
-
-
-def odd_size(virtual_size: int, most: int) -> str:
-    """What is wrong with a disk of so many bytes, in a format of any kind; empty if nothing is."""
-    if virtual_size > most:
-        return (
-            f"it claims a disk of {virtual_size} bytes ({shown_size(virtual_size)}); IMG_MAX_SIZE "
-            f"accepts {shown_size(most)}"
-        )
-    if virtual_size < SECTOR:
-        return f"it claims a disk of {virtual_size} bytes, less than a sector"
-    return ""
 
 
 def dependences(header: Header) -> list[str]:

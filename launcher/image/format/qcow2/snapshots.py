@@ -8,9 +8,9 @@ import struct
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from launcher.image.format import qcow2
-from launcher.image.format.policy import MOST_SNAPSHOTS
-from launcher.image.format.qcow2 import NotQcow2
+from launcher.image.format.qcow2 import header
+from launcher.image.format.qcow2.header import NotQcow2
+from launcher.image.format.qcow2.policy import MOST_SNAPSHOTS
 
 # Where its L1 table is, the lengths of ID and name, seconds and nanoseconds of its making, the
 # guest's clock, the size of the machine's state, the length of the extra data.
@@ -38,15 +38,15 @@ def read(path: Path) -> tuple[Snapshot, ...]:
     :raise OSError: when it cannot be read.
     """
     while True:
-        header = qcow2.read(path)
+        before = header.read(path)
         try:
             with path.open("rb") as file:
-                found = _table(file, header.snapshots, header.snapshots_offset)
+                found = _table(file, before.snapshots, before.snapshots_offset)
         except NotQcow2:
             found = None
         # What the old header pointed at may have become something else meanwhile.
-        again = qcow2.read(path)
-        if (again.snapshots, again.snapshots_offset) == (header.snapshots, header.snapshots_offset):
+        again = header.read(path)
+        if (again.snapshots, again.snapshots_offset) == (before.snapshots, before.snapshots_offset):
             break
     if found is None:
         raise NotQcow2("its table of snapshots makes no sense")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from launcher.image.format import snapshots
-from launcher.image.format.qcow2 import NotQcow2
-from launcher.image.format.snapshots import Snapshot
+from launcher.image.format.qcow2 import snapshots
+from launcher.image.format.qcow2.header import NotQcow2
+from launcher.image.format.qcow2.snapshots import Snapshot
 from tests.unit.disk.sample import header_bytes
 
 AT = 1 << 16
