@@ -12,7 +12,7 @@ from launcher.image import temporary
 from launcher.image.base import Base
 from launcher.image.format import content, foreign, qemu_img
 from launcher.image.format.content import Kind
-from launcher.image.format.qcow2 import header, policy
+from launcher.image.format.qcow2 import header, policy, tables
 from launcher.image.store import adoption
 from launcher.image.store.record import Origin
 from launcher.image.transfer import Arrival
@@ -69,7 +69,10 @@ class Proof(NamedTuple):
             found = header.read(part)
         except header.NotQcow2 as err:
             raise ImageRefused(f"{want.shown} is no qcow2 image that can be used: {err}") from err
-        policy.judge(found, want.max_size, part.stat().st_size)
+        size = part.stat().st_size
+        policy.judge(found, want.max_size, size)
+        with part.open("rb") as file:
+            tables.judge(file, found, size)
         qemu_img.check(part, want.shown, self.account)
         self.check()
         return adoption.adopt(

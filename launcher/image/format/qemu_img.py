@@ -13,6 +13,7 @@ from launcher.host.account import Account
 from launcher.host.errors import CommandFailed, ImageRefused, StorageError
 from launcher.image import space
 from launcher.image.format.content import Kind
+from launcher.image.format.refusal import DAMAGED_HINT
 
 logger = logging.getLogger("startvm")
 
@@ -62,7 +63,7 @@ def check(path: Path, source: str, account: Account | None, kind: Kind = Kind.QC
     if done.status == 2:
         raise ImageRefused(
             f"{source} is damaged: qemu-img check finds {_errors(done.stdout)}",
-            hint="it may have been cut short or damaged where it comes from",
+            hint=DAMAGED_HINT,
         )
     if done.status == LEAKS:
         logger.info("%s has lost clusters; they take space and do no harm", source)

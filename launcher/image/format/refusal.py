@@ -5,6 +5,8 @@ from launcher.image.progress import size as shown_size
 
 SECTOR = 512
 
+DAMAGED_HINT = "it may have been cut short or damaged where it comes from"
+
 
 def refused(*reasons: str) -> ImageRefused:
     """The error for an image of any format that may not be used, for `reasons`."""
@@ -26,3 +28,8 @@ def odd_size(virtual_size: int, most: int) -> str:
     if virtual_size < SECTOR:
         return f"it claims a disk of {virtual_size} bytes, less than a sector"
     return ""
+
+
+def damaged(reason: str) -> ImageRefused:
+    """The error for an image that contradicts itself, or that is not all there, for `reason`."""
+    return ImageRefused(f"the image is damaged: {reason}", hint=DAMAGED_HINT)

@@ -23,11 +23,15 @@ LEAST_CLUSTER_BITS, MOST_CLUSTER_BITS = 9, 21
 # Incompatible features, by bit.
 DIRTY, CORRUPT, DATA_FILE, COMPRESSION, EXTENDED_L2 = (1 << bit for bit in range(5))
 
+# An autoclear feature: whoever wrote to the image last knew of its bitmaps.
+BITMAPS_BIT = 1
+
 # Header extensions, by type.
 END = 0
 BACKING_FORMAT = 0xE2792ACA
 FULL_DISK_ENCRYPTION = 0x0537BE77
 DATA_FILE_NAME = 0x44415441
+BITMAPS = 0x23852875
 
 
 class NotQcow2(ValueError):

@@ -106,6 +106,6 @@ def bounds(header: Header, size: int | None) -> list[str]:
     for name, (offset, length) in tables.items():
         if offset % header.cluster_size or not offset:
             found.append(f"its {name} does not start at a cluster (offset {offset})")
-        elif size is not None and offset + length > size + header.cluster_size:
+        elif size is not None and offset + length > size:
             found.append(f"its {name} lies beyond its end: the file is cut short")
     return found

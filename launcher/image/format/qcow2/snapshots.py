@@ -5,6 +5,7 @@ Layout and names: QEMU's "Qcow2 Image File Format" (docs/interop/qcow2), section
 
 import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -18,6 +19,10 @@ _ENTRY = struct.Struct(">QIHHIIQII")
 # Of the extra data: the size of the machine's state, and that of the disk.
 _EXTRA = struct.Struct(">QQ")
 MOST_EXTRA = 1024
+# QEMU reads no more of a table.
+MOST_BYTES = 64 << 20
+# No file has more bytes.
+MOST_OFFSET = (1 << 63) - MOST_BYTES
 
 
 class Snapshot(NamedTuple):
@@ -27,6 +32,15 @@ class Snapshot(NamedTuple):
     name: str
     taken: int
     disk_size: int | None
+
+
+class Entry(NamedTuple):
+    """`l1_entries` of 8 bytes each at `l1_offset`; `end`: of this entry, an offset as well."""
+
+    snapshot: Snapshot
+    l1_offset: int
+    l1_entries: int
+    end: int
 
 
 def read(path: Path) -> tuple[Snapshot, ...]:
@@ -41,7 +55,8 @@ def read(path: Path) -> tuple[Snapshot, ...]:
         before = header.read(path)
         try:
             with path.open("rb") as file:
-                found = _table(file, before.snapshots, before.snapshots_offset)
+                table = entries(file, before.snapshots, before.snapshots_offset)
+                found = tuple(each.snapshot for each in table)
         except NotQcow2:
             found = None
         # What the old header pointed at may have become something else meanwhile.
@@ -53,26 +68,42 @@ def read(path: Path) -> tuple[Snapshot, ...]:
     return found
 
 
-def _table(file: BinaryIO, count: int, offset: int) -> tuple[Snapshot, ...]:
+def entries(file: BinaryIO, count: int, offset: int) -> Iterator[Entry]:
+    """The `count` entries of the table at `offset`.
+
+    :raise NotQcow2: when it makes no sense.
+    """
     if count > MOST_SNAPSHOTS:
         raise NotQcow2(f"it claims {count} snapshots")
-    found = []
+    if count and offset > MOST_OFFSET:
+        raise NotQcow2(f"its table of snapshots is said to be at {offset}")
+    start = offset
     for _ in range(count):
         file.seek(offset)
-        entry = _exactly(file, _ENTRY.size)
-        _, _, id_length, name_length, seconds, nanoseconds, _, _, extra_length = _ENTRY.unpack(
-            entry
-        )
+        (
+            l1_offset,
+            l1_entries,
+            id_length,
+            name_length,
+            seconds,
+            nanoseconds,
+            _,
+            _,
+            extra_length,
+        ) = _ENTRY.unpack(_exactly(file, _ENTRY.size))
         if extra_length > MOST_EXTRA:
             raise NotQcow2(f"a snapshot claims {extra_length} bytes of extra data")
         extra = _exactly(file, extra_length)
         words = _exactly(file, id_length + name_length)
         size = _EXTRA.unpack_from(extra)[1] if extra_length >= _EXTRA.size else None
         taken = seconds * 1_000_000_000 + nanoseconds
-        found.append(Snapshot(os.fsdecode(words[id_length:]), taken, size))
-        # Each begins at a multiple of 8.
-        offset += -(-(_ENTRY.size + extra_length + len(words)) // 8) * 8
-    return tuple(found)
+        end = offset + _ENTRY.size + extra_length + len(words)
+        if end - start > MOST_BYTES:
+            raise NotQcow2("its table of snapshots takes more than 64 MiB")
+        snapshot = Snapshot(os.fsdecode(words[id_length:]), taken, size)
+        yield Entry(snapshot, l1_offset, l1_entries, end)
+        # Each begins at a multiple of 8, and the last one may end before.
+        offset = -(-end // 8) * 8
 
 
 def _exactly(file: BinaryIO, length: int) -> bytes:

@@ -15,12 +15,12 @@ from launcher.host.errors import ImageRefused
 from launcher.image.format import content, layers, vdi, vhdx, vmdk
 from launcher.image.format.content import Kind
 from launcher.image.format.qcow2 import header as spec
-from launcher.image.format.qcow2 import policy
+from launcher.image.format.qcow2 import policy, tables
 from tests.unit.image.format.foreign_headers import MIB
 from tests.unit.image.format.hostile.archives import summed, tar
 from tests.unit.image.format.hostile.table import TRAPS
-from tests.unit.image.format.hostile.trap import MOST, Trap, whole
-from tests.unit.image.format.qcow2.headers import header
+from tests.unit.image.format.hostile.trap import MOST, Trap
+from tests.unit.image.format.qcow2.images import image
 
 JUDGES = {Kind.VMDK: vmdk.judge, Kind.VHDX: vhdx.judge, Kind.VDI: vdi.judge}
 
@@ -37,6 +37,7 @@ def take(image: bytes, most: int = MOST) -> int:
     if disk.kind is Kind.QCOW2:
         found = spec.readable(whole, "IMG_SOURCE=/x")
         policy.judge(found, most, len(whole))
+        tables.judge(io.BytesIO(whole), found, len(whole))
         return found.virtual_size
     if disk.kind is Kind.RAW:
         content.check_raw(len(whole), whole[-512:], "IMG_SOURCE=/x")
@@ -60,16 +61,16 @@ def test_each_has_a_name_of_its_own() -> None:
 )
 def test_a_bomb_of_zeros(pack: Callable[[bytes], bytes]) -> None:
     """It would cost no space, and end nowhere."""
-    bomb = pack(whole(header(virtual_size=MIB)) + bytes(32 * MIB))
+    bomb = pack(image() + bytes(32 * MIB))
     with pytest.raises(ImageRefused, match=r"holds more than 16\.0 MiB, and IMG_MAX_SIZE"):
         take(bomb, 16 * MIB)
-    assert take(pack(whole(header(virtual_size=MIB)) + bytes(8 * MIB)), 16 * MIB) == MIB
+    assert take(pack(image() + bytes(8 * MIB)), 16 * MIB) == MIB
 
 
 def test_a_bomb_beside_the_disk() -> None:
     """What is skipped counts as well."""
     zeros = [(f"{number}", bytes(8 * MIB)) for number in range(3)]
-    bomb = gzip.compress(tar(("disk", whole(header(virtual_size=MIB))), *zeros))
+    bomb = gzip.compress(tar(("disk", image()), *zeros))
     with pytest.raises(ImageRefused, match=r"holds more than 16\.0 MiB"):
         take(bomb, 16 * MIB)
 
@@ -85,10 +86,10 @@ def test_an_archive_takes_little_memory() -> None:
     mtime[156:157] = tarfile.XHDTYPE
     body = summed(global_header)[: 512 - (-len(record) // 512) * 512]
     body += b"".join(summed(mtime)[:1024] + member for member in members)
-    body += tar(("disk", whole(header())))
+    body += tar(("disk", image()))
     tracemalloc.start()
     try:
-        assert take(body) == 1 << 30
+        assert take(body) == MIB
         most = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -11,6 +11,7 @@ from tests.unit.image.format.foreign_headers import MIB, vdi, vhdx, vmdk
 from tests.unit.image.format.hostile.archives import sparse, tar
 from tests.unit.image.format.hostile.trap import MOST, whole
 from tests.unit.image.format.qcow2.headers import header
+from tests.unit.image.format.qcow2.images import BITMAP, BLOCK, L1, L2, SNAPSHOT, TABLE, image
 from tests.unit.image.format.test_hostile import take
 
 ROUNDS = 400
@@ -20,11 +21,22 @@ EDGES = (0, 1, 7, 8, 9, 63, 64, 511, 512, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2*
 
 STREAM = vmdk(directory=2**64 - 1, footer=vmdk())
 QCOW2 = header(backing=b"/base", extensions=[(0xE2792ACA, b"qcow2"), (0x6803F857, bytes(48))])
-DISK = whole(header())
-
+DISK = image()
 # A sane image, and where in it the bytes are that mean something.
 IMAGES: dict[str, tuple[Callable[[], bytes], tuple[range, ...]]] = {
     "qcow2": (lambda: DISK, (range(112),)),
+    "qcow2 tables": (
+        image,
+        tuple(range(place, place + 24) for place in (TABLE, BLOCK, L1, L2)),
+    ),
+    "qcow2 with a snapshot": (
+        lambda: image(**SNAPSHOT),
+        tuple(range(place, place + 64) for place in SNAPSHOT["more"]),
+    ),
+    "qcow2 with a bitmap": (
+        lambda: image(**BITMAP),
+        (range(112, 144), *(range(place, place + 32) for place in BITMAP["more"])),
+    ),
     "qcow2 overlay": (lambda: whole(QCOW2), (range(240),)),
     "vmdk": (vmdk, (range(80), range(512, 800))),
     "vmdk stream": (lambda: STREAM, (range(80), range(len(STREAM) - 1536, len(STREAM)))),

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from tests.unit.image.format.foreign_headers import MIB, descriptor, vmdk
 from tests.unit.image.format.hostile.trap import TIB, Trap, whole
 from tests.unit.image.format.qcow2.headers import header
+from tests.unit.image.format.qcow2.images import image
 
 
 def tar(*members: tuple[str, bytes], type_: bytes = tarfile.REGTYPE) -> bytes:
@@ -44,7 +45,7 @@ def summed(block: bytearray) -> bytes:
 
 
 def archives() -> Iterable[Trap]:
-    disk = whole(header())
+    disk = image()
     yield Trap(
         "two disks",
         tar(("a.img", disk), ("b.vmdk", vmdk())),

@@ -7,12 +7,12 @@ import zlib
 from collections.abc import Callable, Iterable
 
 from tests.unit.image.format.foreign_headers import MIB
-from tests.unit.image.format.hostile.trap import Trap, whole
-from tests.unit.image.format.qcow2.headers import header
+from tests.unit.image.format.hostile.trap import Trap
+from tests.unit.image.format.qcow2.images import image
 
 
 def packings() -> Iterable[Trap]:
-    disk = whole(header())
+    disk = image()
     packers: dict[str, Callable[[bytes], bytes]] = {
         "gzip": gzip.compress,
         "xz": lzma.compress,
