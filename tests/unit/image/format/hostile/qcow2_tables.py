@@ -116,6 +116,11 @@ def cut_short() -> Iterable[Trap]:
         "at 393728 lies beyond its end at 393728",
     )
     yield Trap(
+        "cut where packed data begins",
+        image(cut=CLUSTER - 700, l2={1: packed(PACKED + 700, 1)}),
+        f"lies beyond its end at {PACKED + 700}",
+    )
+    yield Trap(
         "cut before its counts",
         image(table={0: FREE}, counts={2: 0}),
         "count block at 458752 lies beyond its end at 458752",
@@ -158,6 +163,8 @@ def of_bitmaps() -> Iterable[Trap]:
         extension = bitmap_extension(**fields)
         trap = image(more=more, autoclear=1, extensions=[extension], counts={7: 1, 8: 1})
         yield Trap(f"directory of bitmaps {name}", trap, words)
+    half = [(spec.BITMAPS, bytes(16))]
+    yield Trap("half a word on bitmaps", image(autoclear=1, extensions=half), "has 16 bytes")
     for name, words, entry in (
         ("outside", "table of a bitmap at 1099511627776 lies", bitmap(FAR)),
         ("in the L1 table", "table of a bitmap at 196608 lies where|L1 table at", bitmap(L1)),
@@ -177,9 +184,10 @@ def of_bitmaps() -> Iterable[Trap]:
     for name, words, place in (
         ("outside", "a bitmap that is not in it", FAR),
         ("askew", "a bitmap that is not in it", DATA + 512),
+        ("behind its end", "a bitmap that is not in it", FREE + 2 * CLUSTER),
         ("in the L2 table", "its bitmap at 262144 lies in", L2),
         ("in data", "cluster at 327680 1 uses; it has 2", DATA),
     ):
-        more = {FREE: bitmap(), FREE + CLUSTER: place.to_bytes(8)}
+        more = {FREE: bitmap(), FREE + CLUSTER: place.to_bytes(8).ljust(CLUSTER, b"\0")}
         trap = image(more=more, autoclear=1, extensions=[bitmap_extension()], counts={7: 1, 8: 1})
         yield Trap(f"bitmap's bits {name}", trap, words)

@@ -1,5 +1,6 @@
 """The table of snapshots, whatever a QEMU that its guest has taken over wrote there."""
 
+import io
 import struct
 from pathlib import Path
 
@@ -54,3 +55,21 @@ def test_none(tmp_path: Path) -> None:
 def test_nonsense(tmp_path: Path, count: int, table: bytes) -> None:
     with pytest.raises(NotQcow2, match="its table of snapshots makes no sense"):
         snapshots.read(image(tmp_path, count, table))
+
+
+@pytest.mark.parametrize(
+    ("count", "offset", "why"),
+    [
+        (65537, 0, "claims 65537 snapshots"),
+        (1, 1 << 63, "is said to be at 9223372036854775808"),
+        (1, 0, "claims 2048 bytes of extra data"),
+        (2, 2200, "takes more than 64 MiB"),
+    ],
+)
+def test_what_takes_too_much(
+    monkeypatch: pytest.MonkeyPatch, count: int, offset: int, why: str
+) -> None:
+    table = io.BytesIO(entry(b"extra", extra=bytes(2048)).ljust(2200, b"\0") + entry(b"name") * 2)
+    monkeypatch.setattr(snapshots, "MOST_BYTES", 2 * len(entry(b"name")) - 8)
+    with pytest.raises(NotQcow2, match=why):
+        list(snapshots.entries(table, count, offset))

@@ -2,6 +2,7 @@
 
 import io
 import tracemalloc
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
@@ -40,6 +41,8 @@ def judge(data: bytes) -> None:
         pytest.param({"version": 2, "l2": {2: 0}}, id="version 2"),
         pytest.param({"l2": {2: DATA | COPIED | 1, 0: 0}}, id="zeros that keep their place"),
         pytest.param({"l2": {5: COPIED}}, id="a flag and no place"),
+        pytest.param({"l1": {1: COPIED}, "l1_entries": 2}, id="a flag and no table"),
+        pytest.param({"snapshots_offset": 99}, id="no snapshots anywhere"),
         pytest.param(
             {
                 "l1": {1: COPIED | FREE},
@@ -101,12 +104,16 @@ def test_every_end_of_a_file_that_is_cut() -> None:
     judge(whole[: PACKED + 1024])
 
 
-def test_it_ends_where_it_takes_too_long() -> None:
+@pytest.mark.parametrize("looks", [1, 2, 3])
+def test_it_ends_where_it_takes_too_long(looks: int) -> None:
+    """Asked before each table: the one of L1, the one of L2, and that once more."""
     data = image()
     found = header.parse(data)
-    clock = iter([5.0, 5.0 + tables.SECONDS, 5.1 + tables.SECONDS])
+    slow = chain([5.0] * looks, repeat(5.1 + tables.SECONDS))
     with pytest.raises(ImageRefused, match="its tables took more than 60 s of CPU"):
-        tables.judge(io.BytesIO(data), found, len(data), lambda: next(clock))
+        tables.judge(io.BytesIO(data), found, len(data), lambda: next(slow))
+    just = chain([5.0] * 4, repeat(5.1 + tables.SECONDS))
+    tables.judge(io.BytesIO(data), found, len(data), lambda: next(just))
 
 
 def test_more_clusters_than_anybody_has(monkeypatch: pytest.MonkeyPatch) -> None:
