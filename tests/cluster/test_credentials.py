@@ -14,20 +14,26 @@ from tests.guests import tiny
 from tests.storage import http_server, tls
 from tests.storage.http_server import Reply, Request
 
-SECRET = "Bearer geheim-7c1e"
+# What each key of the Secret makes a request say, by the key.
+SECRETS = {
+    "headers": ("Authorization: Bearer geheim-7c1e\n", "Bearer geheim-7c1e"),
+    "netrc": ("machine {host} login vm password geheim-7c1e\n", "Basic dm06Z2VoZWltLTdjMWU="),
+}
 
 
 @dataclass
 class Guarded:
-    """The tiny guest, for those who say SECRET; `refused`: how often somebody did not."""
+    """The tiny guest, for those who say `secret`; `refused`: how often somebody did not."""
 
     source: str = ""
     authority: str = ""
+    host: str = ""
+    secret: str = ""
     refused: int = 0
     image: bytes = field(default_factory=lambda: tiny.image().read_bytes())
 
     def __call__(self, request: Request) -> Reply:
-        if request.headers.get("Authorization") == SECRET:
+        if request.headers.get("Authorization") == self.secret:
             return Reply(self.image)
         self.refused += 1
         return Reply(status=401)
@@ -40,17 +46,19 @@ def guarded(cluster: Target, tmp_path: Path) -> Iterator[Guarded]:
     host = cluster.own.host
     certificate = tls.make(tmp_path, host)
     with http_server.running(certificate.context(), host) as server:
-        made = Guarded(server.url("/tiny.qcow2"), certificate.path.read_text("utf-8"))
+        made = Guarded(server.url("/tiny.qcow2"), certificate.path.read_text("utf-8"), host)
         server.replies["/tiny.qcow2"] = made
         yield made
 
 
+@pytest.mark.parametrize("name", SECRETS)
 def test_a_secret_and_an_authority_from_the_cluster(
-    installed: Installer, namespace: Namespace, guarded: Guarded, tmp_path: Path
+    installed: Installer, namespace: Namespace, guarded: Guarded, tmp_path: Path, name: str
 ) -> None:
-    (tmp_path / "headers").write_text(f"Authorization: {SECRET}\n", "utf-8")
+    text, guarded.secret = SECRETS[name]
+    (tmp_path / name).write_text(text.format(host=guarded.host), "utf-8")
     (tmp_path / "ca.crt").write_text(guarded.authority, "utf-8")
-    namespace.kubectl("create", "secret", "generic", "who", f"--from-file={tmp_path}/headers")
+    namespace.kubectl("create", "secret", "generic", "who", f"--from-file={tmp_path}/{name}")
     namespace.kubectl("create", "configmap", "house", f"--from-file={tmp_path}/ca.crt")
     names = {"credentialsSecret": "who", "caConfigMap": "house"}
     image: Values = {"source": guarded.source, "checksum": "", **names}

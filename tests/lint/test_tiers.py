@@ -10,9 +10,8 @@ from tests.lint.sources import ROOT, python
 def tiers_of_dev() -> set[str]:
     """Every tier that ./dev knows by name."""
     script = (ROOT / "dev").read_text("utf-8")
-    lists = re.findall(r"^readonly (?:OTHER_)?TIERS=\((.*)\)$", script, re.M)
-    assert len(lists) == 2
-    return set(" ".join(lists).split())
+    (tiers,) = re.findall(r"^readonly TIERS=\((.*)\)$", script, re.M)
+    return set(tiers.split())
 
 
 def test_every_test_belongs_to_a_tier() -> None:
