@@ -23,7 +23,7 @@ from launcher.host import access, process, storage
 from launcher.host.account import Account
 from launcher.host.durable import sync, sync_names
 from launcher.host.errors import CommandFailed, ImageRefused, StorageError
-from launcher.host.process import Child, spawn
+from launcher.host.process import Child
 from launcher.image import progress, temporary
 from launcher.image.format import qemu_img
 from launcher.image.format.qcow2 import header
@@ -151,7 +151,7 @@ def _convert(export: Export, part: Path, total: int | None, account: Account | N
     argv = convert_argv(export, part)
     with (
         progress.shown("exported", total) as meter,
-        spawn("qemu-img", argv, capture_stderr=True, account=account) as child,
+        process.spawn("qemu-img", argv, capture_stderr=True, account=account) as child,
     ):
 
         def look() -> None:
