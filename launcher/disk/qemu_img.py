@@ -1,5 +1,5 @@
-"""qemu-img's work on a pet's disk, under limits: a disk of the guest's, or a volume, may be such that
-it would take for ever.
+"""qemu-img's work on a pet's disk, under limits: with what a guest, or a storage that fails, has
+made of the disk it might go on for ever.
 
 No limit is on the size of a file: one would cut a good disk short.
 """
@@ -46,5 +46,7 @@ def late(argv: Sequence[str], seconds: float) -> str:
 def ended(given: Limits, said: str) -> str:
     """What to say of a run that a signal has ended."""
     memory = given.address_space >> 30
-    took = f"qemu-img was ended, as what takes more than {given.cpu_seconds} s of CPU or {memory} GiB"
+    took = (
+        f"qemu-img was ended, as what takes more than {given.cpu_seconds} s of CPU or {memory} GiB"
+    )
     return f"{took}: {said}" if said else took

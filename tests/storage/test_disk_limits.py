@@ -1,5 +1,4 @@
-"""A qemu-img that would never end is ended, and it is told what took too long; the pet is as good as
-it was."""
+"""A qemu-img that would never end is ended, and it is told why; the pet is as good as before."""
 
 import shlex
 import subprocess
@@ -112,7 +111,9 @@ def test_new_pet_that_takes_too_long_is_made_by_the_next_start(
 ) -> None:
     remove(made)
     stuck(tmp_path / "stuck", monkeypatch, "create", "waiting")
-    with pytest.raises(StorageError, match=r"making the pet .*: qemu-img create took more than 1 s"):
+    with pytest.raises(
+        StorageError, match=r"making the pet .*: qemu-img create took more than 1 s"
+    ):
         made.start()
     assert not made.disk.exists()
     monkeypatch.undo()
