@@ -11,10 +11,12 @@ fail with it.
 import json
 import os
 import select
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from launcher.disk import qemu_img
 from launcher.disk import target as targets
 from launcher.disk.place import Place
 from launcher.disk.snapshot import listing
@@ -23,28 +25,30 @@ from launcher.host import access, process, storage
 from launcher.host.account import Account
 from launcher.host.durable import sync, sync_names
 from launcher.host.errors import CommandFailed, ImageRefused, StorageError
-from launcher.host.process import Child, spawn
+from launcher.host.process import Child
 from launcher.image import progress, temporary
-from launcher.image.format import qemu_img
+from launcher.image.format import patience
 from launcher.image.format.qcow2 import header
+from launcher.image.format.qemu_img import check as check_image
 from launcher.image.progress import size as shown_size
 from launcher.image.space import available
 
 # Seconds between two looks at how far it is.
 LOOK_EVERY = 0.5
-MEASURING = 600.0
 ALLOCATION_UNIT = 512  # of st_blocks
 
 
 class Export(NamedTuple):
     """`snapshot`: what is read; empty for the disk as it is, which is then not in use. `size`:
-    bytes of the disk as the guest saw it then. `in_use`: whether QEMU has the disk open. `direct`:
-    read it past the page cache, as QEMU writes it. `compress`: pack each cluster by zlib."""
+    bytes of the disk as the guest saw it then; `disk_size`: as it sees it now. `in_use`: whether
+    QEMU has the disk open. `direct`: read it past the page cache, as QEMU writes it. `compress`:
+    pack each cluster by zlib."""
 
     place: Place
     target: Path
     snapshot: str
     size: int
+    disk_size: int
     in_use: bool
     direct: bool
     compress: bool
@@ -92,7 +96,7 @@ def plan(
             hint=f"let the disk grow first: start the VM once with VM_DISK_SIZE={size}",
         )
     direct = all(storage.supports_direct(each) for each in (place.disk, whole.base.path))
-    return Export(place, target, snapshot, size, in_use, direct, compress)
+    return Export(place, target, snapshot, size, now, in_use, direct, compress)
 
 
 def run(export: Export, whole: Whole, account: Account | None) -> int:
@@ -141,26 +145,33 @@ def _source(export: Export) -> list[str]:
 
 def _measured(export: Export, account: Account | None) -> int:
     try:
-        said = process.run(measure_argv(export), timeout=MEASURING, account=account)
+        said = qemu_img.run(measure_argv(export), patience.tables(export.disk_size), account)
     except CommandFailed as err:
         raise targets.failure(err.stderr, export.target) from err
     return int(json.loads(said.stdout)["required"])
 
 
 def _convert(export: Export, part: Path, total: int | None, account: Account | None) -> None:
-    argv = convert_argv(export, part)
+    argv, seconds = convert_argv(export, part), patience.data(export.disk_size)
+    limits, until = qemu_img.limits(seconds), time.monotonic() + seconds
     with (
         progress.shown("exported", total) as meter,
-        spawn("qemu-img", argv, capture_stderr=True, account=account) as child,
+        process.spawn(
+            "qemu-img", argv, capture_stderr=True, limits=limits, account=account
+        ) as child,
     ):
 
         def look() -> None:
             meter.advance(part.stat().st_blocks * ALLOCATION_UNIT - meter.done)
+            if time.monotonic() > until:
+                raise targets.failure(qemu_img.late(argv, seconds), export.target)
 
         status = _wait(child, look)
-        said = os.read(child.stderr, 1 << 16) if status and child.stderr else b""
+        read = os.read(child.stderr, 1 << 16) if status and child.stderr else b""
+    said = read.decode(errors="replace").strip()
     if status:
-        raise targets.failure(said.decode(errors="replace").strip(), export.target)
+        words = qemu_img.ended(limits, said) if status < 0 else said
+        raise targets.failure(words, export.target)
 
 
 def _wait(child: Child, look: Callable[[], None]) -> int:
@@ -178,14 +189,14 @@ def _cut(export: Export, part: Path, account: Account | None) -> None:
         return
     argv = ["qemu-img", "resize", "-q", "-f", "qcow2", "--shrink", str(part), str(export.size)]
     try:
-        process.run(argv, account=account)
+        qemu_img.run(argv, patience.tables(export.disk_size), account)
     except CommandFailed as err:
         raise targets.failure(err.stderr, export.target) from err
 
 
 def _prove(export: Export, part: Path, account: Account | None) -> None:
     try:
-        qemu_img.check(part, f"the export {export.target}", account)
+        check_image(part, f"the export {export.target}", account)
     except ImageRefused as err:
         raise ImageRefused(
             err.message, hint=f"it was removed; {export.target.parent} or the memory may be faulty"

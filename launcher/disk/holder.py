@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from launcher.disk import qemu_lock
 from launcher.disk.place import Place
-from launcher.host import container
+from launcher.host import container, storage
 from launcher.host.errors import Busy
 from launcher.host.timestamp import rfc3339
 
@@ -107,6 +107,14 @@ def held(place: Place, holder: Holder) -> Iterator[None]:
 
     Not being able to is no reason not to run: the volume may be full.
     """
+    if storage.locks_stay_here(place.folder):
+        logger.warning(
+            "locks on %s are known to this node alone, by the way it is mounted (NFS with nolock "
+            "or local_lock, SMB with nobrl): nothing keeps a pod on another node from running the "
+            "pet %s too, which would destroy its disk",
+            place.folder,
+            place.name,
+        )
     text = json.dumps(holder._asdict(), indent=2) + "\n"
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW

@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from launcher.disk import holder, overlay
+from launcher.disk import holder, overlay, qemu_img
 from launcher.disk import record as records
 from launcher.disk.alone import alone
 from launcher.disk.place import Place, explained
 from launcher.disk.plan import Found, PetPlan
 from launcher.disk.record import PetRecord
-from launcher.host import access, process, storage
+from launcher.host import access, storage
 from launcher.host.account import Account
 from launcher.host.durable import sync, sync_names
 from launcher.host.errors import Busy, ImageRefused, InputMissing, StorageError
@@ -116,8 +116,7 @@ def _create(plan: PetPlan, base: Base, account: Account | None) -> PetRecord:
         os.truncate(place.new_disk, HOLE)
         preallocate = _preallocates(place.new_disk, size)
         argv = overlay.create_argv(place, base, size, preallocate=preallocate)
-        patience = overlay.patience(size, preallocate=preallocate)
-        process.run(argv, timeout=patience, account=account)
+        qemu_img.run(argv, overlay.patience(size, preallocate=preallocate), account)
         sync(place.new_disk)
     records.begin(place, record)
     finish(place)
@@ -150,8 +149,7 @@ def _grow(plan: PetPlan, account: Account | None) -> None:
             # One without holes may be on a file system that knows none.
             preallocate = _preallocates(place.disk, size)
             argv = overlay.grow_argv(place, size, preallocate=preallocate)
-            patience = overlay.patience(size, preallocate=preallocate)
-            process.run(argv, timeout=patience, account=account)
+            qemu_img.run(argv, overlay.patience(size, preallocate=preallocate), account)
             sync(place.disk)
     except Busy as err:
         raise holder.busy(place) from err

@@ -7,7 +7,7 @@ one is kept (`launcher.disk.former`).
 
 import os
 
-from launcher.disk import pet
+from launcher.disk import pet, qemu_img
 from launcher.disk import record as records
 from launcher.disk.alone import alone, unwritten
 from launcher.disk.belonging import check_disk
@@ -16,15 +16,13 @@ from launcher.disk.former import settled
 from launcher.disk.place import Place, explained
 from launcher.disk.plan import Found
 from launcher.disk.record import Former, PetRecord
-from launcher.host import access, process
+from launcher.host import access
 from launcher.host.account import Account
 from launcher.host.durable import sync, sync_names
 from launcher.host.errors import AlreadyThere, ImageRefused, InputMissing, StorageError
 from launcher.image.base import Base
+from launcher.image.format import patience
 from launcher.image.store.record import Address
-
-# Bytes per second that any volume worth using exceeds.
-SLOWEST = 2 << 20
 
 
 def rebase_argv(place: Place, base: Base) -> list[str]:
@@ -95,7 +93,7 @@ def move(place: Place, old: Base, new: Base, source: Address, account: Account |
 
 def _copy_moved(place: Place, size: int, old: Base, new: Base, account: Account | None) -> None:
     """Make the disk under way: the disk's content, `size` bytes of it, on the new base."""
-    patience = 600 + size / SLOWEST
+    seconds = patience.data(size)
     with explained(f"copying the pet {place.disk}", place.folder):
         place.rebasing.unlink(missing_ok=True)
         copy(place.disk, place.rebasing)
@@ -103,8 +101,8 @@ def _copy_moved(place: Place, size: int, old: Base, new: Base, account: Account 
         access.grant(path, account, access.READ)
     access.grant(place.rebasing, account, access.READ_WRITE)
     with explained(f"moving a copy of the pet {place.disk} to {new.path}", place.folder):
-        process.run(rebase_argv(place, new), timeout=patience, account=account)
-        same = process.run(compare_argv(place), timeout=patience, success=(0, 1), account=account)
+        qemu_img.run(rebase_argv(place, new), seconds, account)
+        same = qemu_img.run(compare_argv(place), seconds, account, success=(0, 1))
         if same.status:
             raise StorageError(
                 f"the pet {place.disk} would not be the same on {new.path}: {same.stdout.strip()}",

@@ -31,19 +31,19 @@ MOST_OUTPUT = 1 << 20
 
 class Limits(NamedTuple):
     """What a program that reads hostile input may take: address space (bytes), CPU (seconds), and
-    bytes of the largest file it may write, if it may write any.
+    bytes of the largest file it may write, if it may write any; None for any size.
     """
 
     address_space: int
     cpu_seconds: int
-    file_size: int = 0
+    file_size: int | None = 0
 
     def wrap(self, argv: Sequence[str]) -> list[str]:
         return [
             _find("prlimit"),
             f"--as={self.address_space}",
             f"--cpu={self.cpu_seconds}",
-            f"--fsize={self.file_size}",
+            *([] if self.file_size is None else [f"--fsize={self.file_size}"]),
             # No memory of a stranger's making is left on a disk.
             "--core=0",
             "--",
@@ -180,6 +180,7 @@ def spawn(
     pass_fds: Sequence[int] = (),
     capture_stderr: bool = False,
     grace: float = 2.0,
+    limits: Limits | None = None,
     account: Account | None = None,
 ) -> Iterator[Child]:
     """Start `argv` in the foreground of our own process tree; it ends with the context.
@@ -192,13 +193,14 @@ def spawn(
     :param account: the user it runs as; None for our own.
     :raise InputMissing: when the program is not installed.
     """
+    program = [_find(argv[0]), *argv[1:]]
     popen = subprocess.Popen(
         # setpriv sets the signal last: the kernel forgets it when a process changes who it is.
         [
             _find("setpriv"),
             *wrap(account),
             *("--pdeathsig", "KILL", "--"),
-            *(_find(argv[0]), *argv[1:]),
+            *(limits.wrap(program) if limits else program),
         ],
         stdin=subprocess.DEVNULL,
         stdout=2,

@@ -9,6 +9,14 @@ LOCK_WORDS = "Is another process using the image"
 
 Aio = Literal["io_uring", "native", "threads"]
 
+# How NFS and SMB are told to keep locks from their server (nfs(5), mount.cifs(8)).
+LOCAL_LOCKS = {
+    "nfs": {"nolock", "local_lock=all", "local_lock=posix"},
+    "nfs4": {"local_lock=all", "local_lock=posix"},
+    "cifs": {"nobrl"},
+    "smb3": {"nobrl"},
+}
+
 IO_URING_SETUP = 425  # the same number on every architecture (kernel: asm-generic/unistd.h)
 
 
@@ -36,6 +44,28 @@ def has_holes(path: Path) -> bool:
         return False
     finally:
         os.close(file)
+
+
+def locks_stay_here(folder: Path) -> bool:
+    """Whether `folder` is on a network file system whose locks no other node hears of, by the way
+    it is mounted. Others that have such locks, as some of FUSE's, do not say so."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+        device = folder.stat().st_dev
+    except OSError:
+        return False
+    return has_local_locks(mounts, device)
+
+
+def has_local_locks(mounts: str, device: int) -> bool:
+    """The same of the file system `device`, by what /proc/self/mountinfo says (proc(5)). Pure."""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for line in mounts.splitlines():
+        mount, _, system = line.partition(" - ")
+        fields, (kind, *others) = mount.split(), system.split() or [""]
+        if fields[2:3] == [number] and others:
+            return not LOCAL_LOCKS.get(kind, set()).isdisjoint(others[-1].split(","))
+    return False
 
 
 def has_io_uring() -> bool:

@@ -14,7 +14,7 @@ from launcher.image import fetch
 from launcher.image.base import Base
 from launcher.settings.load import Surroundings, load
 from launcher.settings.table import Settings
-from tests.storage import http_server, tls, tmpfs
+from tests.storage import http_server, qemu_img_runs, tls, tmpfs
 from tests.storage.http_server import Server
 from tests.storage.tls import Certificate
 
@@ -23,6 +23,13 @@ MIB = 1 << 20
 
 def qemu_img(*argv: str | Path) -> None:
     subprocess.run(["qemu-img", *map(str, argv)], check=True, capture_output=True)
+
+
+@pytest.fixture(autouse=True)
+def careful_qemu_img() -> Iterator[None]:
+    """Whatever is tested: the launcher's qemu-img guesses no format, and does not run for ever."""
+    with qemu_img_runs.watched():
+        yield
 
 
 @dataclass(frozen=True, slots=True)

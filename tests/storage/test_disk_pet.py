@@ -56,7 +56,7 @@ class Timed:
 
     def __call__(self, argv: list[str], *, timeout: float, **others: Any) -> process.Result:
         self.given.append(timeout)
-        return self.run(argv, **others)
+        return self.run(argv, timeout=timeout, **others)
 
 
 def tables(disk: Path) -> int:

@@ -18,7 +18,7 @@ from launcher.host.account import Account
 from launcher.host.errors import StorageError
 from launcher.image import fetch
 from launcher.image.base import Base
-from launcher.image.format import foreign, qemu_img
+from launcher.image.format import foreign, patience, qemu_img
 from tests.storage.conftest import MIB, Images, Volume
 from tests.storage.conftest import qemu_img as run_qemu_img
 from tests.storage.outcomes import PACK, disk, refusal, sha256
@@ -188,6 +188,8 @@ def test_who_does_what_and_where(
         seen.append((argv[1], argv[argv.index("-f") + 1], account))
         assert limits
         assert limits.address_space <= 4 << 30
+        assert 0 < timeout <= 603
+        assert 0 < limits.cpu_seconds <= 602
         target = Path(argv[-1])
         if argv[1] == "convert" and account:
             assert may(account, target, READ_WRITE)
@@ -197,6 +199,8 @@ def test_who_does_what_and_where(
             assert limits.file_size == 5 * MIB
         else:
             assert not may(QEMU, target, READ_WRITE)
+            # A raw disk's data, and tables for them; a check writes nothing.
+            assert limits.file_size == (5 * MIB * 65 // 64 + MIB if argv[1] == "convert" else 0)
         return real(argv, timeout=timeout, success=success, limits=limits, account=account)
 
     monkeypatch.setattr(process, "run", noted)
@@ -226,7 +230,7 @@ def endless(packed: bytes) -> bytes:
 
 @pytest.fixture
 def one_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(qemu_img, "LEAST_SECONDS", 1)
+    monkeypatch.setattr(patience, "LEAST_SECONDS", 1)
     monkeypatch.setattr(qemu_img, "SLOWEST_CPU", 1 << 60)
 
 

@@ -105,6 +105,15 @@ def test_no_file_is_larger_than_the_limit(tmp_path: Path) -> None:
     assert path.stat().st_size == 0
 
 
+def test_files_of_any_size(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    run(
+        shell(f"head -c {2 * MIB} /dev/zero >{path}"),
+        limits=Limits(512 * MIB, 10, file_size=None),
+    )
+    assert path.stat().st_size == 2 * MIB
+
+
 def test_limits_do_not_change_what_is_told() -> None:
     limits = Limits(address_space=512 * MIB, cpu_seconds=7)
     with pytest.raises(CommandFailed, match="sh exited 3: no") as caught:

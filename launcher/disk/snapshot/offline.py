@@ -5,22 +5,21 @@ counted too often, which takes space and harms nobody: qcow2 raises a count befo
 on it, and lowers it after. The next restore puts that right.
 """
 
-from launcher.disk import holder, request
+from launcher.disk import holder, qemu_img, request
 from launcher.disk.alone import alone
 from launcher.disk.place import Place, explained
 from launcher.disk.request import Restore
 from launcher.disk.snapshot import listing, name
 from launcher.disk.snapshot.listing import Taken
 from launcher.disk.snapshot.notes import How
-from launcher.host import access, process
+from launcher.host import access
 from launcher.host.account import Account
 from launcher.host.durable import sync
 from launcher.host.errors import Busy, StorageError
+from launcher.image.format import patience
+from launcher.image.format.qcow2 import header
 from launcher.image.format.qemu_img import LEAKS
 from launcher.machine.options import text
-
-# Seconds: tables only are written, of a disk of 1 TiB a few hundred MiB.
-TIMEOUT = 1800.0
 
 FLAGS = {"create": "-c", "restore": "-a", "delete": "-d"}
 
@@ -107,8 +106,14 @@ def _run(place: Place, verb: str, snapshot: str, account: Account | None) -> Non
     access.grant(place.disk, account, access.READ_WRITE)
     doing = f"{verb} of the snapshot {snapshot} of the pet {place.disk}"
     with explained(doing, place.folder):
-        process.run(argv(place, verb, snapshot), account=account, timeout=TIMEOUT)
+        qemu_img.run(argv(place, verb, snapshot), _patience(place), account)
         sync(place.disk)
+
+
+def _patience(place: Place) -> float:
+    """Seconds for what is done to the tables of the disk and of all its snapshots."""
+    now = header.read(place.disk).virtual_size
+    return patience.tables(now + sum(each.disk_size or now for each in listing.read(place)))
 
 
 def _repair(place: Place, account: Account | None) -> None:
@@ -118,7 +123,7 @@ def _repair(place: Place, account: Account | None) -> None:
     """
     check = ["qemu-img", "check", "-q", "-f", "qcow2", "-r", "leaks", str(place.disk)]
     with explained(f"checking the pet {place.disk}", place.folder):
-        done = process.run(check, account=account, timeout=TIMEOUT, success=(0, 2, LEAKS))
+        done = qemu_img.run(check, _patience(place), account, success=(0, 2, LEAKS))
         sync(place.disk)
     if done.status == 2:
         raise StorageError(

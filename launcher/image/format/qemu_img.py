@@ -12,6 +12,7 @@ from launcher.host import access, process
 from launcher.host.account import Account
 from launcher.host.errors import CommandFailed, ImageRefused, StorageError
 from launcher.image import space
+from launcher.image.format import patience
 from launcher.image.format.content import Kind
 from launcher.image.format.refusal import DAMAGED_HINT
 
@@ -22,12 +23,6 @@ logger = logging.getLogger("startvm")
 CHECK_LIMITS = process.Limits(address_space=1 << 30, cpu_seconds=60)
 CHECK_TIMEOUT = 600.0
 
-# Converting has several threads, each with an arena and a stack of its own.
-CONVERT_ADDRESS_SPACE = 4 << 30
-# Whatever the size of a disk, in seconds.
-LEAST_SECONDS = 600
-# Bytes per second that any volume worth using exceeds.
-SLOWEST = 2 << 20
 # Bytes of a disk per second of CPU, unpacked by any processor worth using.
 SLOWEST_CPU = 32 << 20
 
@@ -87,12 +82,12 @@ def convert(raw: Path, target: Path, size: int, source: str) -> None:
     ]  # fmt: skip
     # Room for the tables and the clusters of a qcow2 image, besides its data.
     limits = process.Limits(
-        CONVERT_ADDRESS_SPACE,
-        cpu_seconds=LEAST_SECONDS + size // SLOWEST,
+        patience.ADDRESS_SPACE,
+        cpu_seconds=int(patience.data(size)),
         file_size=size + size // 64 + MIB,
     )
     try:
-        process.run(argv, timeout=LEAST_SECONDS + size / SLOWEST, limits=limits)
+        process.run(argv, timeout=patience.data(size), limits=limits)
     except CommandFailed as err:
         hint = space.HINT if "No space left" in err.stderr else ""
         raise StorageError(
@@ -121,11 +116,13 @@ def unfold(
         str(raw),
     ]  # fmt: skip
     limits = process.Limits(
-        CONVERT_ADDRESS_SPACE, cpu_seconds=LEAST_SECONDS + size // SLOWEST_CPU, file_size=size
+        patience.ADDRESS_SPACE,
+        cpu_seconds=patience.LEAST_SECONDS + size // SLOWEST_CPU,
+        file_size=size,
     )
     access.grant(image, account, access.READ)
     try:
-        process.run(argv, timeout=LEAST_SECONDS + size / SLOWEST, limits=limits, account=account)
+        process.run(argv, timeout=patience.data(size), limits=limits, account=account)
     except CommandFailed as err:
         if "No space left" in err.stderr:
             raise StorageError(

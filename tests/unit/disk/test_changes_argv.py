@@ -11,7 +11,10 @@ from launcher.disk.snapshot import offline
 from tests.unit.disk.sample import base
 
 PLACE = Place(Path("/pet"), "web-3")
-EXPORT = Export(PLACE, Path("/out/x.qcow2"), "", 1 << 30, in_use=False, direct=True, compress=False)
+GIB = 1 << 30
+EXPORT = Export(
+    PLACE, Path("/out/x.qcow2"), "", GIB, GIB, in_use=False, direct=True, compress=False
+)
 
 
 @pytest.mark.parametrize(("verb", "flag"), [("create", "-c"), ("restore", "-a"), ("delete", "-d")])

@@ -9,7 +9,7 @@ import pytest
 from launcher.disk import holder
 from launcher.disk.holder import Holder
 from launcher.disk.place import Place
-from launcher.host import container
+from launcher.host import container, storage
 
 WEB = Holder(
     pod="web-3",
@@ -98,3 +98,13 @@ def test_where_there_are_no_locks_it_is_left_to_qemu(
     monkeypatch.setattr(fcntl, "fcntl", unknown)
     holder.refuse_second(place)
     assert holder.load(place) == WEB
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_locks_that_end_at_the_node_are_told(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, local: bool
+) -> None:
+    monkeypatch.setattr(storage, "locks_stay_here", lambda path: local and path == place.folder)
+    with holder.held(place, WEB):
+        told = "nothing keeps a pod on another node from running the pet web-3" in caplog.text
+        assert told is local
