@@ -118,8 +118,7 @@ def _fetch(
                 digests=arrival.arrived,
                 sums=Address.of(checksum.sums_url) if checksum and checksum.sums_url else None,
                 fetched=rfc3339(),
-                size=arrival.source_size,
-                mtime_ns=arrival.source_mtime_ns,
+                stamp=arrival.stamp,
             )
             tell(f"checking {want.shown}")
             base = Proof(want, files.stem, origin, account, lease.check).of(arrival)

@@ -20,6 +20,7 @@ from launcher.image.settling import settling
 from launcher.image.source.anew import anew
 from launcher.image.source.kept import Files
 from launcher.image.source.opened import opened
+from launcher.image.source.stamp import Stamp
 from launcher.image.source.stream import Stream
 from launcher.image.wanted import Wanted
 from launcher.settings.parse import Checksum
@@ -37,7 +38,7 @@ class Arrival:
     `file` is the one that was named; where files have one name only, maybe that of the download,
     which need not be written twice.
     `arrived`: algorithm to digest, of the bytes as they came. `written`: sha256 of the file.
-    `source_size` and `source_mtime_ns` are those of the source where that is a file, else 0.
+    `stamp` is of the source where that is a file.
     """
 
     file: Path
@@ -45,8 +46,7 @@ class Arrival:
     size: int
     arrived: dict[str, str]
     written: str
-    source_size: int
-    source_mtime_ns: int
+    stamp: Stamp | None
 
 
 def bring(
@@ -132,8 +132,7 @@ def _take_in(
         size=size,
         arrived=arrived,
         written=written.hexdigest(),
-        source_size=(stream.length or 0) if stream.mtime_ns else 0,
-        source_mtime_ns=stream.mtime_ns,
+        stamp=stream.stamp,
     )
 
 

@@ -1,9 +1,12 @@
 """A file that a server sends in ranges, and the ways in which that goes wrong."""
 
 import re
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from tests.storage.ensuring import PATIENCE
 from tests.storage.http_server import Reply, Request
 
 OLD = "Wed, 01 Jan 2025 00:00:00 GMT"
@@ -63,3 +66,41 @@ class Times:
             return reply
         self.count -= 1
         return self.what(reply)
+
+
+class Together:
+    """Holds the first `count` answers that `fits` until all of them are under way, and then for
+    half a second, or until there is one more.
+
+    `came`: whether there ever were so many. `is_joined`: whether one more came meanwhile.
+    """
+
+    def __init__(
+        self, count: int, fits: Callable[[int, int], bool] = lambda first, end: True
+    ) -> None:
+        self._count = count
+        self._fits = fits
+        self._asked = 0
+        self._all = threading.Barrier(count, timeout=PATIENCE)
+        self._one_more = threading.Barrier(count + 1, timeout=PATIENCE)
+        self.came = False
+        self.is_joined = False
+
+    def __call__(self, reply: Reply, first: int, end: int) -> Reply:
+        if not self._fits(first, end):
+            return reply
+        self._asked += 1
+        if self._asked > self._count + 1:
+            return reply
+        return replace(reply, wait=self._wait if self._asked <= self._count else self._join)
+
+    def _wait(self) -> None:
+        self._all.wait()
+        self.came = True
+        self._join(0.5)
+
+    def _join(self, seconds: float | None = None) -> None:
+        # The first of them that has waited enough lets all others go, and whoever comes later.
+        with suppress(threading.BrokenBarrierError):
+            self._one_more.wait(seconds)
+            self.is_joined = True

@@ -15,6 +15,7 @@ from launcher.image.source import retry
 from tests.storage import http_server
 from tests.storage.conftest import Images, Volume
 from tests.storage.http_server import Reply, Server
+from tests.storage.ranged import Ranged, Times
 
 
 @pytest.fixture(autouse=True)
@@ -170,6 +171,20 @@ def test_credentials_go_to_their_own_host_only(
         volume.ensure(server.url("/disk.qcow2", user="me:geheim"))
         assert "Authorization" in server.requests[0].headers
         assert "Authorization" not in other.requests[0].headers
+
+
+def test_no_cookie_is_kept(volume: Volume, server: Server, images: Images) -> None:
+    """Another port of the same host may be somebody else's, and cookies know no ports."""
+    cookie = {"Set-Cookie": "session=geheim; Path=/"}
+    ranged = Ranged(images.qcow2.read_bytes(), spoil=Times(1, lambda _: Reply(status=503)))
+    with http_server.running() as other:
+        other.replies["/disk.qcow2"] = ranged
+        there = other.url("/disk.qcow2")
+        to = Reply(status=302, headers={"Location": there, **cookie}, keep=True)
+        volume.ensure(server.serve("/disk.qcow2", to))
+    requests = server.requests + other.requests
+    assert [len(server.requests), len(other.requests)] == [2, 2]
+    assert [each.headers["Cookie"] for each in requests if "Cookie" in each.headers] == []
 
 
 def test_no_one_listens(volume: Volume) -> None:

@@ -1,6 +1,7 @@
 """What makes a fetch fast: its steps run at once, and the sizes that it works in."""
 
 import gzip
+import hashlib
 import os
 import random
 import threading
@@ -25,7 +26,8 @@ from tests.storage.ranged import Ranged
 def test_arriving_unpacking_and_writing_at_once(
     volume: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each of the three waits, once, until the two others are at work as well."""
+    """Each of the three waits, once, until the two others are at work as well. And the last of what
+    arrives waits until both digests, of what arrives and of what is in it, are under way."""
     raw = bytearray(random.Random(5).randbytes(24 * MIB))
     raw[510:512] = b"\x55\xaa"
     packed = gzip.compress(raw, 1)
@@ -38,8 +40,13 @@ def test_arriving_unpacking_and_writing_at_once(
             yield chunk
 
     def arriving() -> Iterator[bytes]:
-        for start in range(0, len(packed), MIB):
+        *others, last = range(0, len(packed), MIB)
+        for start in others:
             yield packed[start : start + MIB]
+        of_packed, of_raw = hashes
+        assert of_packed.fed >= len(packed) // 2
+        assert of_raw.is_halfway.wait(PATIENCE)
+        yield packed[last:]
 
     class Opened:
         def __enter__(self) -> Stream:
@@ -52,18 +59,41 @@ def test_arriving_unpacking_and_writing_at_once(
         disk = real_peel(chunks, source, most)
         return disk._replace(chunks=meeting(disk.chunks, 7))
 
+    sha256 = hashlib.sha256
+
+    class Hash:
+        def __init__(self) -> None:
+            self._real = sha256()
+            self.fed = 0
+            self.is_halfway = threading.Event()
+            hashes.append(self)
+
+        def update(self, data: bytes) -> None:
+            self._real.update(data)
+            self.fed += len(data)
+            if self.fed >= len(raw) // 2:
+                self.is_halfway.set()
+
+        def hexdigest(self) -> str:
+            return self._real.hexdigest()
+
+    hashes: list[Hash] = []
+
     real_peel, real_write = layers.peel, transfer._write
 
     def writing(chunks: Iterator[bytes], part: Path, total: int | None) -> int:
         return real_write(meeting(chunks, 2), part, total)
 
+    monkeypatch.setattr(hashlib, "sha256", Hash)
     monkeypatch.setattr(transfer, "opened", lambda *_, **__: Opened())
     monkeypatch.setattr(layers, "peel", unpacking)
     monkeypatch.setattr(transfer, "_write", writing)
     part = volume.path / "disk.part"
     want = wanted(volume.settings("http://x/disk.gz"))
-    transfer.bring(want, "http://x/disk.gz", None, part)
+    arrival = transfer.bring(want, "http://x/disk.gz", None, part)
     assert part.read_bytes() == raw
+    assert arrival.arrived == {"sha256": sha256(packed).hexdigest()}
+    assert arrival.written == sha256(raw).hexdigest()
 
 
 def test_parts_of_16_mib_and_reads_of_one(

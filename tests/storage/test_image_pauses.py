@@ -4,6 +4,7 @@ There are three places where somebody waits: for the first answer, for a part, a
 all of it.
 """
 
+import time
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -89,3 +90,18 @@ def test_all_of_it(volume: Volume, server: Server, images: Images) -> None:
     cut = Reply(body, cut=1000)
     volume.ensure(server.serve("/disk.qcow2", cut, cut, Reply(body)))
     assert_later(server.requests, FIRST, 2 * FIRST)
+
+
+def test_all_of_a_pause_is_by_lot(
+    volume: Volume, server: Server, images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In each of the three places: with luck there is none."""
+    monkeypatch.setattr(retry, "FIRST", retry.MOST)
+    for place in (http, download, anew):
+        monkeypatch.setattr(place, "chance", lambda: 0.0)
+    body = images.qcow2.read_bytes()
+    started = time.monotonic()
+    volume.ensure(server.serve("/first.qcow2", NOT_NOW, Reply(body)))
+    of_a_part(volume, server, images, monkeypatch, NOT_NOW)
+    volume.ensure(server.serve("/all.qcow2", Reply(body, cut=1000), Reply(body)))
+    assert time.monotonic() - started < retry.MOST

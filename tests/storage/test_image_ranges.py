@@ -5,7 +5,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -15,7 +14,7 @@ from launcher.image.source import parts, retry
 from tests.storage.conftest import MIB, Images, Volume
 from tests.storage.http_server import Hold, Reply, Server
 from tests.storage.outcomes import disk, refusal
-from tests.storage.ranged import OLD, Ranged, Times, with_headers
+from tests.storage.ranged import Ranged, Times, Together, with_headers
 
 PART = 128 << 10
 
@@ -64,26 +63,6 @@ def test_each_part_is_asked_for_once(volume: Volume, server: Server, body: bytes
     assert {each.headers["Accept-Encoding"] for each in server.requests} == {"identity"}
 
 
-def test_an_old_date_pins_as_well_as_an_etag(volume: Volume, server: Server, body: bytes) -> None:
-    ranged = Ranged(body, etag=None, modified=OLD)
-    server.replies["/disk.qcow2"] = ranged
-    assert volume.ensure(server.url("/disk.qcow2")).path.read_bytes() == body
-    assert sorted(ranges(ranged)) == whole(len(body))
-    assert server.requests[-1].headers["If-Range"] == OLD
-
-
-@pytest.mark.parametrize(
-    ("etag", "modified"), [('W/"one"', None), (None, None), ('W/"1"', OLD), (None, "yesterday")]
-)
-def test_without_a_strong_validator_there_is_one_stream(
-    volume: Volume, server: Server, body: bytes, etag: str | None, modified: str | None
-) -> None:
-    ranged = Ranged(body, etag, modified)
-    server.replies["/disk.qcow2"] = ranged
-    assert volume.ensure(server.url("/disk.qcow2")).path.read_bytes() == body
-    assert ranged.asked == [(0, PART), None]
-
-
 @pytest.mark.parametrize("status", [400, 403, 405, 416, 501])
 def test_servers_that_refuse_a_range_are_asked_for_everything(
     volume: Volume, server: Server, body: bytes, status: int
@@ -110,20 +89,23 @@ def test_many_connections_for_an_image_as_it_is(
     assert server.most_at_once == 16
 
 
+def test_no_more_than_that(volume: Volume, server: Server, body: bytes) -> None:
+    """Sixteen answers wait for each other, and then for a seventeenth, in vain."""
+    together = Together(16, lambda first, end: first >= 3 * MIB)
+    big = body + random.Random(1).randbytes(3 * MIB + 40 * PART - len(body))
+    server.replies["/disk.qcow2"] = Ranged(big, spoil=together)
+    assert volume.ensure(server.url("/disk.qcow2")).path.read_bytes() == big
+    assert together.came
+    assert not together.is_joined
+
+
 def test_few_connections_for_a_packed_one(volume: Volume, server: Server, body: bytes) -> None:
     """Four answers wait for each other, and then for a fifth, in vain."""
-    four, five = threading.Barrier(4), threading.Barrier(5)
-
-    def wait() -> None:
-        four.wait(10)
-        with suppress(threading.BrokenBarrierError):
-            five.wait(0.5)
-
-    spoil = Times(4, lambda reply: replace(reply, wait=wait))
-    server.replies["/disk.gz"] = Ranged(gzip.compress(body), spoil=spoil)
+    together = Together(4)
+    server.replies["/disk.gz"] = Ranged(gzip.compress(body), spoil=together)
     assert volume.ensure(server.url("/disk.gz")).path.read_bytes() == body
-    assert not four.broken
-    assert five.broken
+    assert together.came
+    assert not together.is_joined
 
 
 def test_connections_are_used_again(volume: Volume, server: Server, body: bytes) -> None:
@@ -287,6 +269,18 @@ def test_a_part_that_is_refused_ends_it(volume: Volume, server: Server, body: by
     server.replies["/disk.qcow2"] = Ranged(body, spoil=gone)
     with pytest.raises(SourceUnavailable, match="answered 404 Not Found"):
         volume.ensure(server.url("/disk.qcow2"))
+
+
+def test_a_part_that_is_packed_is_refused(volume: Volume, server: Server, body: bytes) -> None:
+    """By what stands before the server, say: its bytes would pass for those of the file."""
+
+    def pack(reply: Reply) -> Reply:
+        return replace(with_headers(reply, Content_Encoding="gzip"), body=gzip.compress(reply.body))
+
+    spoil = Times(1, pack, lambda first, end: first == 8 * PART)
+    server.replies["/disk.qcow2"] = Ranged(body, spoil=spoil)
+    assert "came with a Content-Encoding" in refusal(volume, server.url("/disk.qcow2"))
+    assert volume.names() == []
 
 
 def test_it_may_not_take_for_ever(volume: Volume, server: Server, body: bytes) -> None:

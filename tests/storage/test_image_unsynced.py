@@ -1,8 +1,10 @@
-"""Disks that lose what was written, and say so once: it is neither listed as there, nor a base."""
+"""Disks that lose what was written, and say so once: it is neither listed as there, nor a base. And
+those that are slow to say anything."""
 
 import errno
 import os
 import threading
+import time
 
 import pytest
 
@@ -76,3 +78,27 @@ def test_a_sync_that_fails_at_the_end(
     with pytest.raises(StorageError, match="failed: Input/output error"):
         volume.ensure(server.url("/disk.qcow2"))
     assert [each for each in volume.names() if not each.startswith("fetch-")] == []
+
+
+def test_a_sync_that_never_ends_does_not_hold_up_the_download(
+    volume: Volume, server: Server, images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until its end, where what is being written has to be closed."""
+    body = images.qcow2.read_bytes()
+    go = threading.Event()
+    real = os.fdatasync
+
+    def slow(fd: int) -> None:
+        go.wait(30)
+        real(fd)
+
+    def spoil(reply: Reply, first: int, end: int) -> Reply:
+        if end == len(body):
+            go.set()
+        return reply
+
+    monkeypatch.setattr(os, "fdatasync", slow)
+    server.replies["/disk.qcow2"] = Ranged(body, spoil=spoil)
+    started = time.monotonic()
+    assert volume.ensure(server.url("/disk.qcow2")).path.read_bytes() == body
+    assert time.monotonic() - started < 20

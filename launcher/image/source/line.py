@@ -8,6 +8,7 @@ too: TLS, and the wait for an answer. Only a connect that is under way has to be
 import socket
 import threading
 from contextlib import suppress
+from http.cookiejar import DefaultCookiePolicy
 from types import TracebackType
 from typing import Self
 
@@ -67,6 +68,9 @@ class Line:
         self.session = requests.Session()
         for scheme in ("http://", "https://"):
             self.session.mount(scheme, _Adapter(pool_connections=1, pool_maxsize=1))
+        # A cookie is for a host, whatever its port (RFC 6265, section 8.5): whoever listens at
+        # another one would see what a server set together with a redirect.
+        self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self.session.headers.clear()
         # Without "identity" servers may pack what is packed already, and requests would unpack it:
         # neither the length nor the checksum would then be that of what arrives.

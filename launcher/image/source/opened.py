@@ -9,6 +9,7 @@ from pathlib import Path
 
 from launcher.host.errors import InputMissing, SourceUnavailable
 from launcher.image.source.kept import Files
+from launcher.image.source.stamp import Stamp
 from launcher.image.source.stream import CHUNK, Stream
 from launcher.image.source.terms import USUAL, Terms
 
@@ -72,7 +73,7 @@ def _local(path: Path, setting: str, terms: Terms) -> Iterator[Stream]:
                     hint="something still writes to it; try again when that is done",
                 )
 
-        yield Stream(chunks(), status.st_size, "copied", status.st_mtime_ns)
+        yield Stream(chunks(), status.st_size, "copied", Stamp.of(status))
 
 
 def _changed(before: os.stat_result, after: os.stat_result) -> bool:

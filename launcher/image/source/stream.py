@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcher.image.source.stamp import Stamp
+
 CHUNK = 1 << 20
 ZEROS = bytes(CHUNK)
 
@@ -18,7 +20,7 @@ class Stream:
 
     `is_open_ended`: when they end too soon, nobody notices here.
 
-    `verb`: what happens to them, for people. `mtime_ns`: of the source if that is a file, else 0.
+    `verb`: what happens to them, for people. `stamp`: of the source if that is a file.
     `name`: when all have come, gives the file that they are in another name, in place of an empty
     file of ours; returns where they are. None where nobody wrote them anywhere.
     `stop`: ends a wait for chunks, from another thread. `widen`: says that nothing is done with
@@ -28,7 +30,7 @@ class Stream:
     chunks: Iterator[bytes]
     length: int | None
     verb: str
-    mtime_ns: int = 0
+    stamp: Stamp | None = None
     name: Callable[[Path], Path] | None = None
     stop: Callable[[], None] = nothing
     widen: Callable[[], None] = nothing

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from launcher.image.source.stamp import Stamp
 from launcher.settings.parse import Checksum
 from launcher.settings.source import redact
 
@@ -40,16 +41,15 @@ class Origin(NamedTuple):
     """One fetch that ended in this base.
 
     `digests`: algorithm to hex digest, of the bytes as they arrived, packed or not. `sums`: the
-    SUMS file that vouched for them. `fetched`: RFC 3339. `size` and `mtime_ns` are those of the
-    source where that is a file, else 0.
+    SUMS file that vouched for them. `fetched`: RFC 3339. `stamp` is of the source where that is a
+    file; older Berths wrote none down of a file whose time of change was 0.
     """
 
     address: Address
     digests: Mapping[str, str]
     sums: Address | None
     fetched: str
-    size: int = 0
-    mtime_ns: int = 0
+    stamp: Stamp | None = None
 
     def satisfies(self, checksum: Checksum | None) -> bool:
         """Whether `checksum` was verified when this was fetched, or is known to hold."""
@@ -80,8 +80,8 @@ class Record(NamedTuple):
                 entry["sums"] = each.sums.shown
             if each.sums and each.sums.sha256:
                 entry["sums_sha256"] = each.sums.sha256
-            if each.mtime_ns:
-                entry |= {"size": each.size, "mtime_ns": each.mtime_ns}
+            if each.stamp:
+                entry |= each.stamp._asdict()
             origins.append(entry)
         whole = {
             "format": FORMAT,
@@ -119,9 +119,12 @@ def _origin(entry: Mapping[str, Any]) -> Origin:
         digests=dict(entry["arrived"]),
         sums=Address(entry["sums"], entry.get("sums_sha256", "")) if "sums" in entry else None,
         fetched=entry["fetched"],
-        size=int(entry.get("size", 0)),
-        mtime_ns=int(entry.get("mtime_ns", 0)),
+        stamp=_stamp(entry) if "mtime_ns" in entry else None,
     )
+
+
+def _stamp(entry: Mapping[str, Any]) -> Stamp:
+    return Stamp(**{name: int(entry[name]) for name in Stamp._fields if name in entry})
 
 
 def read(path: Path) -> Record | None:

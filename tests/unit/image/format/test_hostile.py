@@ -10,6 +10,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 
 import pytest
+import zstandard
 
 from launcher.host.errors import ImageRefused
 from launcher.image.format import content, layers, vdi, vhdx, vmdk
@@ -57,7 +58,9 @@ def test_each_has_a_name_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "pack", [gzip.compress, lzma.compress, bz2.compress], ids=["gzip", "xz", "bzip2"]
+    "pack",
+    [gzip.compress, lzma.compress, bz2.compress, zstandard.compress],
+    ids=["gzip", "xz", "bzip2", "zstd"],
 )
 def test_a_bomb_of_zeros(pack: Callable[[bytes], bytes]) -> None:
     """It would cost no space, and end nowhere."""

@@ -85,7 +85,7 @@ def test_a_file_that_was_the_source_may_go_but_not_change(volume: Volume, tmp_pa
     source = tmp_path / "disk.img"
     source.write_bytes(b"an image")
     base = volume.adopt(IMG_SOURCE=str(source))
-    # As fetch.ensure notes it.
+    # As an older Berth noted it.
     record = volume.path / RECORD
     status = source.stat()
     noted = f'"size": {status.st_size}, "mtime_ns": {status.st_mtime_ns}, "fetched":'

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from launcher.image.source.stamp import Stamp
 from launcher.image.store import record
 from launcher.image.store.record import Address, Origin, Record
 from launcher.settings.parse import Checksum
 
 A, B = "a" * 64, "b" * 64
+STAMP = Stamp(10, 0, 12, 1 << 63, 13)
 SUMS = "https://example.org/SHA256SUMS"
 
 PLAIN = "https://example.org/disk.qcow2"
@@ -54,9 +56,17 @@ def test_nothing_secret_is_written_down() -> None:
 
 
 def test_a_record_comes_back_as_it_was() -> None:
-    local = Origin(Address.of("/x.qcow2"), {"sha256": A, "sha512": "c"}, None, "2026", 10, 11)
+    local = Origin(Address.of("/x.qcow2"), {"sha256": A, "sha512": "c"}, None, "2026", STAMP)
     whole = Record(A, 1, 2, 3, (origin(SECRET, SUMS), local, origin()))
     assert Record.from_json(whole.to_json()) == whole
+
+
+def test_less_was_noted_of_a_file_once() -> None:
+    whole = json.loads(Record(A, 1, 2, 3, (origin("/x")._replace(stamp=STAMP),)).to_json())
+    for name in ("ctime_ns", "inode", "device"):
+        del whole["origins"][0][name]
+    (read,) = Record.from_json(json.dumps(whole)).origins
+    assert read.stamp == Stamp(10, 0)
 
 
 @pytest.mark.parametrize(
