@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -158,6 +158,34 @@ def test_a_start_that_compares_digests_refuses_it(
     assert not machine.started.exists()
 
 
+def test_pods_that_find_it_at_the_same_moment(
+    volume: Volume, images: Images, machine: Machine, tmp_path: Path
+) -> None:
+    base = volume.ensure(images.qcow2)
+    alter(base)
+    with ExitStack() as stack:
+        pods = []
+        for number in range(4):
+            folder = tmp_path / f"pod-{number}"
+            (folder / "pet").mkdir(parents=True)
+            (folder / "qemu").symlink_to(machine.folder / "qemu")
+            start = Machine(folder, volume.path).start
+            pods.append(
+                stack.enter_context(
+                    start(IMG_SOURCE=str(images.qcow2), IMG_VERIFY="full", VM_NAME=f"web-{number}")
+                )
+            )
+            stack.callback(pods[-1].kill)
+        for pod in pods:
+            _, log = pod.communicate(timeout=PATIENCE)
+            assert pod.returncode == 65, log
+            assert f"the base {base.path} is not what it was: its sha256 is " in log
+    assert not machine.started.exists()
+    assert volume.names() == sorted(
+        ["disk.qcow2", *(f"sha256-{base.digest}.{each}" for each in ("altered", "json", "qcow2"))]
+    )
+
+
 def test_a_start_that_does_not_compare_digests_uses_it(
     volume: Volume, images: Images, machine: Machine
 ) -> None:
@@ -248,7 +276,7 @@ def test_what_verify_found_is_not_fetched_over(
         (copy, {"IMG_CHECKSUM": f"sha256:{base.digest}"}),
     ]
     for source, settings in asked:
-        with pytest.raises(ImageRefused, match="its sha256 is .*, as .* found at 20"):
+        with pytest.raises(ImageRefused, match=r"its sha256 is .*, as .* found at 20"):
             volume.ensure(source, **settings)
         assert base.path.read_bytes() == altered
     assert "kept the base" in berth(volume, "prune", "--now").stdout

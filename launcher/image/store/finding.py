@@ -14,7 +14,6 @@ On the way of every start: one name that hardly ever is there.
 import json
 import os
 import re
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,8 +84,4 @@ def remove(folder: Path, digest: str) -> None:
 
     :raise OSError: where that is impossible.
     """
-    place = path(folder, digest)
-    # Asked first: a volume that is mounted read-only refuses to remove what is not there, too.
-    if os.path.lexists(place):
-        with suppress(FileNotFoundError):
-            place.unlink()
+    path(folder, digest).unlink(missing_ok=True)

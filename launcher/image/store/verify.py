@@ -8,12 +8,12 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from launcher.host.errors import StorageError
 from launcher.image import progress
 from launcher.image.base import Base
 from launcher.image.store import bases, finding, naming, record
 from launcher.image.store.finding import Finding
 from launcher.image.store.record import Record
-from launcher.host.errors import StorageError
 from launcher.settings.table import Settings
 
 logger = logging.getLogger("startvm")
@@ -21,9 +21,7 @@ logger = logging.getLogger("startvm")
 MIB = 1 << 20
 
 
-def as_asked(
-    settings: Settings, base: Base, tell: Callable[[str], None] = progress.silent
-) -> None:
+def as_asked(settings: Settings, base: Base, tell: Callable[[str], None] = progress.silent) -> None:
     """Read `base` to its end before it is used, where IMG_VERIFY says so.
 
     :param tell: is told what is being done, and how far it is.

@@ -139,5 +139,3 @@ def test_a_base_that_has_just_been_read_is_sound(volume: Volume) -> None:
     naming.record_path(volume.path, base.digest).unlink()
     assert volume.adopt() == base
     assert not finding.path(volume.path, base.digest).exists()
-
-
