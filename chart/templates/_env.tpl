@@ -10,6 +10,7 @@ should not take the VM away because its disk has grown since.
     (list "IMG_SOURCE" .Values.image.source)
     (list "IMG_CHECKSUM" .Values.image.checksum)
     (list "IMG_TARGET" .Values.image.target)
+    (list "IMG_VERIFY" .Values.image.verify "quick")
     (list "IMG_HEADERS_FILE" (.Values.image.credentialsSecret | empty | ternary "" "/run/secrets/image/headers"))
     (list "IMG_NETRC_FILE" (.Values.image.credentialsSecret | empty | ternary "" "/run/secrets/image/netrc"))
     (list "REQUESTS_CA_BUNDLE" (.Values.image.caConfigMap | empty | ternary "" "/run/authorities/ca.crt"))

@@ -9,7 +9,7 @@ the name of its objects, .key its name under vms (empty when there is but one VM
   {{- $values := omit $.Values "vms" | deepCopy -}}
   {{- /* A checksum, a name, a password belong to their image: one of the VM's own does not inherit them. */ -}}
   {{- if dig "image" "source" "" ($own | default dict) -}}
-    {{- $_ := set $values "image" (dict "source" "" "checksum" "" "target" "" "credentialsSecret" "" "caConfigMap" $values.image.caConfigMap) -}}
+    {{- $_ := set $values "image" (dict "source" "" "checksum" "" "target" "" "verify" $values.image.verify "credentialsSecret" "" "caConfigMap" $values.image.caConfigMap) -}}
   {{- end -}}
   {{- include "berth.overlay" (list $values ($own | default dict)) -}}
   {{- include "berth.defaultImage" $values.image -}}

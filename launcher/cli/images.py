@@ -17,7 +17,7 @@ from launcher.host import container
 from launcher.host.errors import SettingsError
 from launcher.image import space
 from launcher.image.progress import size
-from launcher.image.store import hiding, inventory, plan, prune, references
+from launcher.image.store import hiding, inventory, plan, prune, references, verify
 from launcher.image.store.following import Clock
 from launcher.image.store.inventory import Inventory, Stored
 from launcher.image.store.lease import TIMING
@@ -25,16 +25,17 @@ from launcher.image.store.lease import TIMING
 # Seconds in which a fetch on another machine shows that it lives. To list it, that is enough.
 GLANCE = TIMING._replace(patience=5.0)
 
-verify = click.option(
+verifying = click.option(
     "--verify",
     is_flag=True,
-    help="Read each base to its end and compare its sha256; exit code 65 if one differs.",
+    help="Read each base to its end and compare its sha256; exit code 65 if one differs. Starts "
+    "refuse that one from then on, and take it again once --verify finds it as it was.",
 )
 
 
 @click.group(invoke_without_command=True)
 @as_json
-@verify
+@verifying
 @click.pass_context
 def images(context: click.Context, as_json: bool, verify: bool) -> None:
     """Show the bases on the shared volume, and the pets that need them."""
@@ -44,7 +45,7 @@ def images(context: click.Context, as_json: bool, verify: bool) -> None:
 
 @images.command("list")
 @as_json
-@verify
+@verifying
 def list_(as_json: bool, verify: bool) -> None:
     """Show the bases on the shared volume, and the pets that need them."""
     show(as_json=as_json, verify=verify)
@@ -167,6 +168,4 @@ def show(*, as_json: bool, verify: bool) -> None:
 
 
 def verified(found: Inventory, base: Stored) -> Stored:
-    if base.size is None or base.problem:
-        return base
-    return base._replace(problem=inventory.altered(found.folder, base.digest))
+    return base._replace(problem=verify.problem(found.folder, base.digest))

@@ -8,7 +8,7 @@ from launcher.disk.request import Rebase, Request, Restore
 from launcher.disk.snapshot import offline
 from launcher.host.account import Account
 from launcher.host.errors import Busy, InputMissing, LauncherError, by_code
-from launcher.image.store import bases
+from launcher.image.store import bases, verify
 from launcher.life import needed
 from launcher.settings.table import Settings
 
@@ -61,6 +61,9 @@ def move(settings: Settings, place: Place, asked: Rebase, account: Account | Non
     if new is None:
         raise InputMissing(f"the base sha256-{asked.digest} is gone from {settings.shared_dir}")
     old = whole.look(place, settings.shared_dir).base
+    # What the two have not in common becomes part of the disk.
+    for each in dict.fromkeys((old, new)):
+        verify.as_asked(settings, each)
     if rebase.move(place, old, new, asked.source, account):
         logger.info("moved the disk from %s to %s", old.path.name, new.path.name)
 

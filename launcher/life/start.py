@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from launcher.host.account import Account
 from launcher.host.errors import RightMissing, StorageError
 from launcher.host.log import step
 from launcher.image.base import Base
-from launcher.image.store import hiding
+from launcher.image.store import hiding, verify
 from launcher.life import assembly, control, state
 from launcher.life.facts import Facts, look
 from launcher.life.launch import hand_over, launch
@@ -104,8 +105,10 @@ def run(facts: Facts, door: socket.socket, stack: ExitStack) -> Outcome:
     if isinstance(facts.network, UserNetwork):
         ports.check(facts.network.forwards, facts.account)
     need = Need(settings.shared_dir, facts.pet, settings.pod_namespace or "")
-    with need.secured(lambda: fetched(facts)) as base, step(logger, "the pet's disk"):
-        made = pet.apply(facts.with_base(base), facts.account)
+    with need.secured(lambda: fetched(facts)) as base:
+        verify.as_asked(settings, base, telling(settings.run_dir))
+        with step(logger, "the pet's disk"):
+            made = pet.apply(facts.with_base(base), facts.account)
     seed = assembly.drive(facts)
     if seed:
         iso.reserve(seed.path, iso.capacity(seed.tree), facts.account)
@@ -166,13 +169,17 @@ def fetched(facts: Facts) -> Base:
         with tap.open_tap(facts.network.port):
             pass
 
-    run_dir = facts.settings.run_dir
-    begun = state.read(run_dir)
+    return fetch.ensure(facts.settings, facts.account, telling(facts.settings.run_dir))
+
+
+def telling(run_dir: Path) -> Callable[[str], None]:
+    """What shows to probes and people how far a start is that takes its time."""
 
     def tell(progress: str) -> None:
+        begun = state.read(run_dir)
         state.remember(run_dir, Phase.STARTING, progress, begun.since if begun else None)
 
-    return fetch.ensure(facts.settings, facts.account, tell)
+    return tell
 
 
 def connect(facts: Facts, network: Network, stack: ExitStack) -> "list[Service]":

@@ -89,6 +89,16 @@ class Settings(NamedTuple):
         default=2048 * GIB,
         default_text="2T",
     )
+    img_verify: Literal["quick", "full"] = setting(
+        "Image",
+        "IMG_VERIFY",
+        parse.one_of("quick", "full"),
+        "How each start sees whether somebody altered the base, which is refused then. `quick` "
+        "compares size and time of change with its record. `full` also reads it to its end and "
+        "compares its sha256: one to three seconds for each GiB of its file, or as long as the "
+        "shared volume takes to deliver it.",
+        default="quick",
+    )
     img_headers_file: Path | None = setting(
         "Image",
         "IMG_HEADERS_FILE",

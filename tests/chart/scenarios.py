@@ -62,6 +62,7 @@ EVERYTHING: dict[str, Any] = {
         "source": "https://images.example/windows.qcow2",
         "checksum": f"sha256:{'0' * 64}",
         "target": "windows.qcow2",
+        "verify": "full",
         "credentialsSecret": "images",
         "caConfigMap": "authorities",
     },

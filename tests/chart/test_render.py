@@ -172,6 +172,15 @@ def test_image_of_a_vm_inherits_no_password() -> None:
     assert "mine" not in str(rendered.one("StatefulSet", "web-other"))
 
 
+def test_image_of_a_vm_is_verified_as_all_are() -> None:
+    own = {"source": "http://b.example/b.img"}
+    vms = {"same": {}, "other": {"image": own}, "quick": {"image": {**own, "verify": "quick"}}}
+    rendered = NEWEST.template({"sshKey": KEY, "image": {"verify": "full"}, "vms": vms})
+    for name in ("same", "other"):
+        assert rendered.environment(f"web-{name}")["IMG_VERIFY"] == "full"
+    assert "IMG_VERIFY" not in rendered.environment("web-quick")
+
+
 def test_password_of_an_image_is_for_the_launcher_alone() -> None:
     image = {"source": "http://a.example/a.img", "credentialsSecret": "mine"}
     rendered = NEWEST.template({"sshKey": KEY, "image": image})

@@ -9,7 +9,7 @@ from pathlib import Path
 from launcher.host.errors import Busy, StorageError
 from launcher.image import temporary
 from launcher.image.base import Base
-from launcher.image.store import bases, lease_files, naming, record
+from launcher.image.store import bases, finding, lease_files, naming, record
 from launcher.image.store.record import MOST_ORIGINS, Origin, Record
 from launcher.image.wanted import Wanted
 
@@ -68,6 +68,9 @@ def _recorded(part: Path, path: Path, digest: str, virtual_size: int, origin: Or
         else:
             if not is_new:
                 _prove(path, digest)
+            # Of a base that was here before; or this one has been read to its end just now.
+            with suppress(OSError):
+                finding.remove(path.parent, digest)
             known = Record(digest, status.st_size, status.st_mtime_ns, virtual_size, ())
         others = [each for each in known.origins if each.address != origin.address]
         known = known._replace(origins=(origin, *others[: MOST_ORIGINS - 1]))

@@ -4,6 +4,7 @@
 
     sha256-<hex>.qcow2   a base: 0444, never written to again, never replaced
     sha256-<hex>.json    its record
+    sha256-<hex>.altered what was found out against it: see `finding`
     <IMG_TARGET>         a symbolic link to a base; people's name for it
     sha256-<hex>.pets/   which pets stand on it: see `references`
     *.part               a fetch under way; never read by anybody else
@@ -11,7 +12,8 @@
 
 An overlay stores its base's path. If other bytes ever came to be at that path, every pet on it
 would be corrupted with nobody noticing, `qemu-img check` included; hence names by content, and
-size and time of change compared with the record each time a base is used.
+size and time of change compared with the record each time a base is used. Where that is not
+enough, `verify` reads the base to its end.
 
 `find` and `load` are on the way of every start: no network, no heavy imports, and no hashing but of
 a file at IMG_SOURCE that may be another image by now. For a pet that is there, nobody asks.
@@ -27,7 +29,7 @@ from launcher.host.errors import ImageRefused, StorageError
 from launcher.host.timestamp import rfc3339
 from launcher.image.base import Base
 from launcher.image.source import stamp
-from launcher.image.store import naming, record
+from launcher.image.store import finding, naming, record
 from launcher.image.store.record import Origin, Record
 from launcher.image.wanted import Wanted, is_foreign, wanted
 from launcher.settings.parse import Checksum
@@ -159,7 +161,7 @@ def difference(status: os.stat_result, digest: str, known: Record | None) -> str
 def is_unaltered(folder: Path, digest: str, known: Record) -> bool:
     """False if the base is not there; True if it is what its record says.
 
-    :raise ImageRefused: when it differs from its record.
+    :raise ImageRefused: when it differs from its record, or was found to have other bytes.
     """
     place = naming.base_path(folder, digest)
     try:
@@ -168,14 +170,21 @@ def is_unaltered(folder: Path, digest: str, known: Record) -> bool:
         return False
     if why := difference(status, digest, known):
         raise altered(place, why)
+    if found := finding.read(folder, digest, known):
+        raise altered(
+            place,
+            str(found),
+            "once it has its bytes again, `berth images --verify` lets it be used",
+        )
     return True
 
 
-def altered(path: Path, why: str) -> ImageRefused:
+def altered(path: Path, why: str, remedy: str = "") -> ImageRefused:
     return ImageRefused(
         f"the base {path} is not what it was: {why}",
         hint="`berth images` tells which pets stand on it: they may be damaged. Where none does, "
-        "`berth images prune --now` removes it, and it is fetched again",
+        "`berth images prune --now` removes it, and it is fetched again"
+        + (f"; {remedy}" if remedy else ""),
     )
 
 

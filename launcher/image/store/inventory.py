@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from launcher.host.errors import StorageError
-from launcher.image.store import bases, naming, record, references
+from launcher.image.store import bases, finding, naming, record, references
 from launcher.image.store.following import Clock, settled
 from launcher.image.store.lease import NAME, Claim, State, Timing
 from launcher.image.store.record import Record
@@ -110,7 +110,7 @@ def look(folder: Path, timing: Timing, boot: str, clock: Clock) -> Inventory:
             elif digest:
                 links.setdefault(digest, []).append(name)
             continue
-        for pattern in (STORED, RECORD, references.FOLDER):
+        for pattern in (STORED, RECORD, finding.STORED, references.FOLDER):
             if match := pattern.fullmatch(name):
                 digests.add(match[1])
         if match := NAME.fullmatch(name.removesuffix(".followed")) or FETCHED.fullmatch(name):
@@ -144,18 +144,6 @@ def look(folder: Path, timing: Timing, boot: str, clock: Clock) -> Inventory:
     )
 
 
-def altered(folder: Path, digest: str) -> str:
-    """Read a base to its end; what differs from its name, empty if nothing does.
-
-    :raise OSError: when it cannot be read.
-    """
-    import hashlib
-
-    with naming.base_path(folder, digest).open("rb", buffering=0) as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    return "" if found == digest else f"its sha256 is {found}"
-
-
 def _stored(folder: Path, digest: str, names: tuple[str, ...]) -> Stored:
     path, record_path = naming.base_path(folder, digest), naming.record_path(folder, digest)
     known = record.read(record_path)
@@ -169,6 +157,8 @@ def _stored(folder: Path, digest: str, names: tuple[str, ...]) -> Stored:
         if each == path:
             size = status.st_size
             problem = bases.difference(status, digest, known)
+            if known and not problem:
+                problem = str(finding.read(folder, digest, known) or "")
     if size is None:
         problem = "it is gone"
     return Stored(digest, size, known, names, references.read(folder, digest), changed, problem)

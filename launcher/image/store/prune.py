@@ -12,14 +12,15 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from launcher.image.store import hiding, holding, leftovers, naming, references
+from launcher.image.store import finding, hiding, holding, leftovers, naming, references
 from launcher.image.store.following import Clock, is_sole, settled
 from launcher.image.store.lease import Claim, Kernel, Timing
 from launcher.image.store.plan import ABANDONED, Step
 
 
 def base(folder: Path, digest: str) -> bool:
-    """Remove a base, its record and its names. False where somebody needs it: then it is there.
+    """Remove a base, its record, its names and what was found of it. False where somebody needs it:
+    then it is there.
 
     :raise OSError: where that is impossible.
     """
@@ -40,6 +41,7 @@ def base(folder: Path, digest: str) -> bool:
         aside.unlink(missing_ok=True)
     if naming.base_path(folder, digest).exists():
         return False
+    finding.remove(folder, digest)
     for each in folder.iterdir():
         if each.is_symlink() and str(each.readlink()) == naming.base_path(folder, digest).name:
             name(each)

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from launcher.cli.commands import commands
 from launcher.host import container
-from launcher.image.store import references
+from launcher.image.store import finding, references
 from launcher.image.store.plan import YOUNG
 from launcher.image.store.references import Reference
 from tests.conftest import Golden
@@ -137,6 +138,24 @@ def test_a_base_that_differs_is_told_and_the_exit_code_tells(volume: Volume) -> 
         shown = images(volume, *arguments)
         assert shown.exit_code == 65
         assert "NOT TO BE USED: its sha256 is " in shown.stdout
+    found = rf"NOT TO BE USED: its sha256 is \w+, as {os.uname().nodename} found at 20.*Z\n"
+    assert re.search(found, images(volume).stdout), "and it stays known"
+
+
+def test_prune_removes_what_was_found_of_a_base_with_it(volume: Volume) -> None:
+    base = volume.adopt()
+    place = finding.path(volume.path, base.digest)
+    place.write_text("{}")
+    references.write(volume.path, WEB._replace(digest=base.digest))
+    assert "kept the base" in images(volume, "prune", "--now").stdout
+    assert place.exists()
+    references.remove(volume.path, WEB._replace(digest=base.digest))
+    assert "freed: 1 base" in images(volume, "prune", "--now").stdout
+    assert volume.names() == []
+    place.write_text("{}")
+    assert "NOT TO BE USED: it is gone" in images(volume).stdout, "a prune was killed"
+    images(volume, "prune", "--now")
+    assert volume.names() == []
 
 
 def test_what_a_glance_finds(volume: Volume) -> None:

@@ -17,6 +17,7 @@ WRONG = {
     "IMG_TARGET": "../disk",
     "IMG_CHECKSUM": "https://me:secret@example.org/md5sums",
     "IMG_MAX_SIZE": "large",
+    "IMG_VERIFY": "always",
     "IMG_HEADERS_FILE": "headers",
     "IMG_NETRC_FILE": "~/.netrc",
     "FETCH_STALL_TIMEOUT": "0",

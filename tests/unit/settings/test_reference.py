@@ -21,6 +21,7 @@ VALUES = {
         "https://example.org/SHA512SUMS",
     ],
     "IMG_MAX_SIZE": ["1G", "2T"],
+    "IMG_VERIFY": ["quick", "full"],
     "IMG_HEADERS_FILE": ["/run/secrets/image/headers"],
     "IMG_NETRC_FILE": ["/run/secrets/image/netrc"],
     "FETCH_STALL_TIMEOUT": ["1", "3600"],
