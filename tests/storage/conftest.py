@@ -6,9 +6,11 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
+from launcher.host import process
 from launcher.host.container import Container
 from launcher.image import fetch
 from launcher.image.base import Base
@@ -116,3 +118,24 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
     made.raw.write_bytes(disk)
     qemu_img("convert", "-f", "raw", "-O", "qcow2", made.raw, made.qcow2)
     return made
+
+
+class Replace(Protocol):
+    """Has qemu-img be a script of sh from now on."""
+
+    def __call__(self, script: str) -> None: ...
+
+
+@pytest.fixture
+def qemu_img_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Replace:
+    """What the real one does with no image of ours, or must not be asked to do."""
+
+    def replace(script: str) -> None:
+        program = tmp_path / "bin/qemu-img"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        path = f"{program.parent}:{process.ENVIRONMENT['PATH']}"
+        monkeypatch.setitem(process.ENVIRONMENT, "PATH", path)
+
+    return replace

@@ -5,23 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from launcher.host import process
-from tests.storage.conftest import Images, Volume
+from tests.storage.conftest import Images, Replace, Volume
 from tests.storage.outcomes import refusal
 from tests.unit.image.format.hostile.table import TRAPS
 from tests.unit.image.format.hostile.trap import Trap
 
 
 @pytest.fixture
-def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Is there once qemu-img was started: one that does nothing else goes before the real one."""
+def started(tmp_path: Path, qemu_img_does: Replace) -> Path:
+    """Is there once qemu-img was started."""
     notes = tmp_path / "started"
-    program = tmp_path / "bin/qemu-img"
-    program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\n: >{notes}\n")
-    program.chmod(0o755)
-    path = f"{program.parent}:{process.ENVIRONMENT['PATH']}"
-    monkeypatch.setitem(process.ENVIRONMENT, "PATH", path)
+    qemu_img_does(f": >{notes}")
     return notes
 
 

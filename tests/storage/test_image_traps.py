@@ -3,18 +3,16 @@
 import gzip
 import os
 import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from launcher.host import process
 from launcher.host.errors import ImageRefused, SourceUnavailable, StorageError
 from launcher.image.format import qemu_img as image_check
 from launcher.image.format.qcow2 import header as spec
 from launcher.image.source.opened import opened
-from tests.storage.conftest import MIB, Images, Volume, qemu_img
+from tests.storage.conftest import MIB, Images, Replace, Volume, qemu_img
 from tests.storage.http_server import Hold, Reply, Server
 from tests.storage.outcomes import PACK, refusal
 
@@ -86,26 +84,11 @@ def test_a_truncated_image_is_noticed(
     assert "the file is cut short" in refusal(volume, url)
 
 
-@pytest.fixture
-def qemu_img_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Have qemu-img be a script instead, for no image that gets there makes it do such things."""
-
-    def replace(script: str) -> None:
-        program = tmp_path / "bin/qemu-img"
-        program.parent.mkdir()
-        program.write_text(f"#!/bin/sh\n{script}\n")
-        program.chmod(0o755)
-        path = f"{program.parent}:{process.ENVIRONMENT['PATH']}"
-        monkeypatch.setitem(process.ENVIRONMENT, "PATH", path)
-
-    return replace
-
-
 def test_a_check_that_takes_too_long_is_ended(
     volume: Volume,
     images: Images,
     monkeypatch: pytest.MonkeyPatch,
-    qemu_img_does: Callable[[str], None],
+    qemu_img_does: Replace,
 ) -> None:
     qemu_img_does("while :; do :; done")
     monkeypatch.setattr(
@@ -119,7 +102,7 @@ def test_a_check_that_hangs_is_ended(
     volume: Volume,
     images: Images,
     monkeypatch: pytest.MonkeyPatch,
-    qemu_img_does: Callable[[str], None],
+    qemu_img_does: Replace,
 ) -> None:
     """On a volume that no longer answers, say: it takes no CPU. That says nothing of the image."""
     qemu_img_does("exec sleep 600")
@@ -133,7 +116,7 @@ def test_a_check_that_complains_without_end(
     volume: Volume,
     images: Images,
     monkeypatch: pytest.MonkeyPatch,
-    qemu_img_does: Callable[[str], None],
+    qemu_img_does: Replace,
 ) -> None:
     """Gigabytes of it, which nobody keeps."""
     qemu_img_does("exec yes ERROR cluster 7 refcount=0 reference=1 >&2")
@@ -150,9 +133,7 @@ def test_a_check_that_complains_without_end(
     assert most < 32 * MIB
 
 
-def test_what_only_the_check_finds(
-    volume: Volume, images: Images, qemu_img_does: Callable[[str], None]
-) -> None:
+def test_what_only_the_check_finds(volume: Volume, images: Images, qemu_img_does: Replace) -> None:
     """In a file whose tables are in order as far as we read them."""
     qemu_img_does("""echo '{"corruptions": 7}'; exit 2""")
     assert "is damaged: qemu-img check finds 7 errors" in refusal(volume, images.qcow2)
