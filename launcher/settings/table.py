@@ -85,7 +85,8 @@ class Settings(NamedTuple):
         "IMG_MAX_SIZE",
         parse.size,
         "The largest image that is accepted: bytes of the disk it claims to be, of what arrives, "
-        "and of what comes out of its packing.",
+        "and of what comes out of its packing. Whatever it is, a qcow2 image may have 4 TiB in "
+        "clusters of 64 KiB, as they usually are, and 256 GiB in clusters of 4 KiB.",
         default=2048 * GIB,
         default_text="2T",
     )

@@ -28,6 +28,10 @@ SLOWEST_CPU = 32 << 20
 
 LEAKS = 3
 
+# Bytes of a disk from which on its tables would become too much to be looked through.
+LARGE = 2 << 40
+CLUSTER, LARGE_CLUSTER = 64 << 10, 2 << 20
+
 MOST_WORDS = 1000
 MIB = 1 << 20
 
@@ -77,6 +81,7 @@ def convert(raw: Path, target: Path, size: int, source: str) -> None:
         "convert",
         "-f", "raw",
         "-O", "qcow2",
+        "-o", f"cluster_size={LARGE_CLUSTER if size > LARGE else CLUSTER}",
         str(raw),
         str(target),
     ]  # fmt: skip

@@ -5,11 +5,11 @@ needs them in a base, and QEMU reads them nevertheless.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from launcher.image.format.qcow2 import numbers
-from launcher.image.format.qcow2.clusters import Clusters
+from launcher.image.format.qcow2.clusters import OFFSET, Clusters
 from launcher.image.format.qcow2.header import BITMAPS, BITMAPS_BIT, Header
 from launcher.image.format.refusal import damaged
 
@@ -27,7 +27,6 @@ DIRTY_TRACKING = 1
 GRANULARITIES = range(9, 32)
 NAME_LENGTHS = range(1, 1024)
 
-OFFSET = 0x00FF_FFFF_FFFF_FE00
 ALL_ZEROS, ALL_ONES = 0, 1
 
 
@@ -60,13 +59,17 @@ def claim(file: BinaryIO, header: Header, clusters: Clusters) -> tuple[Table, ..
     return tables
 
 
-def use(file: BinaryIO, tables: tuple[Table, ...], clusters: Clusters) -> None:
+def use(
+    file: BinaryIO, tables: tuple[Table, ...], clusters: Clusters, go_on: Callable[[], None]
+) -> None:
     """Count the clusters in which the bitmaps of `tables` are.
 
+    :param go_on: asked before each table.
     :raise ImageRefused: when they cannot be there.
     :raise OverflowError: when a cluster is used more often than can be counted.
     """
     for table in tables:
+        go_on()
         for offset in numbers.read(file, table.offset, table.entries):
             if offset in (ALL_ZEROS, ALL_ONES):
                 continue
@@ -79,7 +82,7 @@ def use(file: BinaryIO, tables: tuple[Table, ...], clusters: Clusters) -> None:
 
 
 def _entries(directory: bytes, count: int, header: Header) -> Iterator[Table]:
-    at = 0
+    at, names = 0, set[bytes]()
     for _ in range(count):
         if at + _ENTRY.size > len(directory):
             raise damaged("its directory of bitmaps is cut short")
@@ -91,6 +94,7 @@ def _entries(directory: bytes, count: int, header: Header) -> Iterator[Table]:
             and name in NAME_LENGTHS
             and not extra
             and offset
+            and entries
         )
         if not is_known:
             raise damaged(f"it has a bitmap of a kind not known here (entry at {at})")
@@ -98,6 +102,10 @@ def _entries(directory: bytes, count: int, header: Header) -> Iterator[Table]:
         fits = flags & IN_USE or entries == _needed(header, granularity)
         if entries << header.cluster_bits > MOST_BYTES or not fits:
             raise damaged(f"it has a bitmap that claims {entries} clusters")
+        word = directory[at + _ENTRY.size : at + _ENTRY.size + name]
+        if word in names:
+            raise damaged(f"it has two bitmaps of one name ({word!r})")
+        names.add(word)
         yield Table(offset, entries)
         # Each begins at a multiple of 8.
         at += -(-(_ENTRY.size + name) // 8) * 8

@@ -5,9 +5,18 @@ from array import array
 from typing import NamedTuple, Self
 
 from launcher.image.format.refusal import damaged, refused
+from launcher.image.progress import size as shown_size
 
-# Three bytes of memory for each. Clusters of 64 KiB: a file of 4 TiB; of 512 bytes: 32 GiB.
+# Four bytes of memory for each. Clusters of 64 KiB: a file of 4 TiB; of 512 bytes: 32 GiB.
 MOST = 1 << 26
+
+# Which bits of an entry of a table say where something is.
+OFFSET = 0x00FF_FFFF_FFFF_FE00
+
+LARGER_HINT = (
+    "`qemu-img convert -O qcow2 -o cluster_size=2M <old> <new>.qcow2`, run where the image is "
+    "trusted, makes one with smaller tables"
+)
 
 # What `tables` says of a cluster.
 NONE, TABLE, L2_TABLE = range(3)
@@ -32,8 +41,9 @@ class Clusters(NamedTuple):
         count = -(-size >> bits)
         if count > MOST:
             raise refused(
-                f"it has {count} clusters of {1 << bits} bytes; images of up to {MOST} are looked "
-                "through"
+                f"it takes {shown_size(size)} in clusters of {1 << bits} bytes, and only "
+                f"{shown_size(MOST << bits)} of such are looked through",
+                hint=LARGER_HINT,
             )
         return cls(bits, size, array("H", bytes(2 * count)), bytearray(count))
 

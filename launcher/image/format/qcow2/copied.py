@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from launcher.image.format.qcow2 import numbers
+from launcher.image.format.qcow2.clusters import OFFSET
 from launcher.image.format.qcow2.header import Header
-from launcher.image.format.qcow2.l2 import COMPRESSED, OFFSET
+from launcher.image.format.qcow2.l2 import COMPRESSED
 from launcher.image.format.refusal import damaged
 
 COPIED = 1 << 63

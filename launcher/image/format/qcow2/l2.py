@@ -5,15 +5,14 @@ Section "Cluster mapping" of QEMU's specification, and "Extended L2 Entries".
 
 from array import array
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from launcher.host.errors import ImageRefused
-from launcher.image.format.qcow2.clusters import Clusters
+from launcher.image.format.qcow2.clusters import OFFSET, Clusters
 from launcher.image.format.qcow2.header import Header
 from launcher.image.format.refusal import SECTOR, damaged
 
 COMPRESSED, ZEROS = 1 << 62, 1
-OFFSET = 0x00FF_FFFF_FFFF_FE00
 RESERVED = 0x3F00_0000_0000_01FE
 
 # Of an extended entry's second half: which subclusters are there. The others read as zeros where
@@ -29,7 +28,7 @@ class Mapping(NamedTuple):
     clusters: Clusters
 
     @classmethod
-    def of(cls, header: Header, clusters: Clusters) -> "Mapping":
+    def of(cls, header: Header, clusters: Clusters) -> Self:
         # Version 2 has no clusters of zeros, and subclusters have a bit of their own for that.
         no_zeros = header.version == 2 or header.extended_l2
         return cls(header.extended_l2, RESERVED | (ZEROS if no_zeros else 0), clusters)

@@ -9,12 +9,9 @@ _TYPES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
 def read(file: BinaryIO, offset: int, count: int, width: int = 8) -> "array[int]":
-    """`count` numbers of `width` bytes each, from `offset` on. Behind the end there are zeros."""
-    if not count:
-        # Then `offset` may be anything, as in an image with an empty table.
-        return array(_TYPES[width])
+    """`count` numbers of `width` bytes each, from `offset` on, where all of them are."""
     file.seek(offset)
-    numbers = array(_TYPES[width], file.read(count * width).ljust(count * width, b"\0"))
+    numbers = array(_TYPES[width], file.read(count * width))
     if sys.byteorder == "little":
         numbers.byteswap()
     return numbers

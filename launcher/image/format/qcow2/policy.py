@@ -13,7 +13,7 @@ from launcher.image.format.qcow2.header import (
     FULL_DISK_ENCRYPTION,
     Header,
 )
-from launcher.image.format.refusal import SECTOR, odd_size, refused
+from launcher.image.format.refusal import SECTOR, damaged, odd_size, refused
 
 MOST_L1_BYTES = 32 << 20
 MOST_REFCOUNT_TABLE_BYTES = 8 << 20
@@ -28,10 +28,10 @@ def judge(header: Header, most: int, size: int | None = None) -> None:
     :raise ImageRefused:
     """
     # Where a table of a size that makes no sense would lie is not worth a sentence of its own.
-    reasons = dependences(header) + features(header)
-    reasons += nonsense(header, most) or bounds(header, size)
-    if reasons:
+    if reasons := dependences(header) + features(header) + nonsense(header, most):
         raise refused(*reasons)
+    if reasons := bounds(header, size):
+        raise damaged(*reasons)
 
 
 def dependences(header: Header) -> list[str]:
@@ -63,6 +63,10 @@ def features(header: Header) -> list[str]:
         found.append("its compression type and its feature bits contradict each other")
     if header.incompatible & EXTENDED_L2 and header.cluster_bits < 14:
         found.append("it has subclusters in clusters of less than 16 KiB")
+    kinds = [kind for kind, _ in header.extensions]
+    for kind in sorted({kind for kind in kinds if kinds.count(kind) > 1}):
+        # QEMU heeds the last one of some, and we would have looked at the first.
+        found.append(f"it has more than one header extension of the kind {kind:#x}")
     if header.refcount_order > 6:
         found.append(f"its reference counts have 2^{header.refcount_order} bits")
     return found
@@ -84,7 +88,7 @@ def nonsense(header: Header, most: int) -> list[str]:
         )
     table = header.refcount_table_clusters << header.cluster_bits
     if not 0 < table <= MOST_REFCOUNT_TABLE_BYTES:
-        found.append(f"its reference count table claims {table} bytes; 1 to 8 MiB are accepted")
+        found.append(f"its reference count table claims {table} bytes; QEMU reads up to 8 MiB")
     if header.snapshots > MOST_SNAPSHOTS:
         found.append(f"it claims {header.snapshots} snapshots")
     return found
@@ -99,13 +103,13 @@ def bounds(header: Header, size: int | None) -> list[str]:
             header.refcount_table_clusters << header.cluster_bits,
         ),
     }
-    if header.snapshots:
-        # The least that one entry of the snapshot table takes.
-        tables["snapshot table"] = (header.snapshots_offset, header.snapshots * 40)
+    if header.snapshots or header.snapshots_offset:
+        # The least that one entry takes. QEMU minds where the table is although nothing is in it.
+        tables["table of snapshots"] = (header.snapshots_offset, header.snapshots * 40)
     found = []
     for name, (offset, length) in tables.items():
         if offset % header.cluster_size or not offset:
             found.append(f"its {name} does not start at a cluster (offset {offset})")
-        elif size is not None and offset + length > size:
+        elif size is not None and length and offset + length > size:
             found.append(f"its {name} lies beyond its end: the file is cut short")
     return found

@@ -5,7 +5,7 @@ lost, and harms nobody. One that is too low lets QEMU hand out a cluster that is
 """
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from operator import lt
 from typing import BinaryIO
 
@@ -36,16 +36,24 @@ def claim(file: BinaryIO, header: Header, clusters: Clusters) -> "array[int]":
     return blocks
 
 
-def compare(file: BinaryIO, header: Header, blocks: "array[int]", clusters: Clusters) -> bytearray:
+def compare(
+    file: BinaryIO,
+    header: Header,
+    blocks: "array[int]",
+    clusters: Clusters,
+    go_on: Callable[[], None],
+) -> bytearray:
     """Hold the counts in `blocks` against the uses of all `clusters`. Returns 1 for each cluster
     whose count is 1, and 0 for the others.
 
+    :param go_on: asked before each block.
     :raise ImageRefused: when a cluster is used more often than its count says.
     """
     width = 1 << header.refcount_order
     covered = header.cluster_size * 8 // width
     once = bytearray()
     for low in range(0, len(clusters.uses), covered):
+        go_on()
         used = clusters.uses[low : low + covered]
         number = low // covered
         offset = blocks[number] if number < len(blocks) else 0

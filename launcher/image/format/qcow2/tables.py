@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from launcher.image.format.qcow2 import bitmaps, copied, numbers, refcounts, snapshots
-from launcher.image.format.qcow2.clusters import L2_TABLE, Clusters
+from launcher.image.format.qcow2.clusters import L2_TABLE, LARGER_HINT, OFFSET, Clusters
 from launcher.image.format.qcow2.header import Header, NotQcow2
-from launcher.image.format.qcow2.l2 import OFFSET, Mapping
+from launcher.image.format.qcow2.l2 import Mapping
 from launcher.image.format.qcow2.policy import MOST_L1_BYTES
 from launcher.image.format.refusal import damaged, refused
 
@@ -46,7 +46,10 @@ def judge(
 
     def go_on() -> None:
         if clock() > until:
-            raise refused(f"looking through its tables took more than {SECONDS:.0f} s of CPU")
+            raise refused(
+                f"looking through its tables took more than {SECONDS:.0f} s of CPU",
+                hint=LARGER_HINT,
+            )
 
     try:
         _judge(file, header, Clusters.of(header.cluster_bits, size), go_on)
@@ -63,7 +66,7 @@ def _judge(file: BinaryIO, header: Header, clusters: Clusters, go_on: Callable[[
         go_on()
         clusters.claim(l1.name, l1.offset, l1.entries * 8)
         _claim_l2(numbers.read(file, l1.offset, l1.entries), number, clusters)
-    bitmaps.use(file, of_bitmaps, clusters)
+    bitmaps.use(file, of_bitmaps, clusters, go_on)
     mapping = Mapping.of(header, clusters)
     at = clusters.tables.find(L2_TABLE)
     while at >= 0:
@@ -72,7 +75,8 @@ def _judge(file: BinaryIO, header: Header, clusters: Clusters, go_on: Callable[[
         # What a table shared with a snapshot leads to is used by each.
         mapping.use(table, clusters.uses[at])
         at = clusters.tables.find(L2_TABLE, at + 1)
-    copied.judge(file, header, refcounts.compare(file, header, blocks, clusters), go_on)
+    used_once = refcounts.compare(file, header, blocks, clusters, go_on)
+    copied.judge(file, header, used_once, go_on)
 
 
 def _l1_tables(file: BinaryIO, header: Header, clusters: Clusters) -> Iterator[_L1]:
@@ -83,9 +87,11 @@ def _l1_tables(file: BinaryIO, header: Header, clusters: Clusters) -> Iterator[_
     try:
         for entry in snapshots.entries(file, header.snapshots, start):
             end = entry.end
-        clusters.claim("snapshot table", start, end - start)
+        clusters.claim("table of snapshots", start, end - start)
         # Once more, for they may hold 64 MiB of names.
         for entry in snapshots.entries(file, header.snapshots, start):
+            if header.version > 2 and entry.snapshot.disk_size is None:
+                raise damaged("a snapshot does not say how large its disk is")
             if entry.l1_entries * 8 > MOST_L1_BYTES:
                 raise damaged(f"a snapshot's L1 table claims {entry.l1_entries} entries")
             yield _L1("snapshot's L1 table", entry.l1_offset, entry.l1_entries)
@@ -96,15 +102,16 @@ def _l1_tables(file: BinaryIO, header: Header, clusters: Clusters) -> Iterator[_
 def _claim_l2(l1: "array[int]", number: int, clusters: Clusters) -> None:
     """Note the L2 tables that the L1 table `l1` leads to, the `number`th that is read."""
     for entry in l1:
-        if entry & L1_RESERVED:
-            raise damaged(f"it has an L1 entry that makes no sense ({entry:#x})")
-        offset = entry & OFFSET
-        if not offset:
+        if not entry:
             continue
+        offset = entry & OFFSET
+        if entry & L1_RESERVED or not offset:
+            raise damaged(f"it has an L1 entry that makes no sense ({entry:#x})")
         cluster, inside = divmod(offset, clusters.cluster_size)
         if inside or cluster >= len(clusters.tables) or clusters.tables[cluster] != L2_TABLE:
             clusters.claim("L2 table", offset, clusters.cluster_size, L2_TABLE)
             continue
         clusters.uses[cluster] += 1
+        # A small file of one table for millions of entries would keep qemu-img's check busy.
         if clusters.uses[cluster] > number:
             raise damaged(f"its L1 entries lead to the L2 table at {offset} more than once")

@@ -54,11 +54,20 @@ def tables() -> Iterable[Trap]:
         ("refcounts outside", "count table lies", {"refcount_table_offset": 1 << 40}),
         ("no refcounts", "claims 0 bytes", {"refcount_table_clusters": 0}),
         ("snapshot bomb", "65537 snapshots", {"snapshots": 65537, "snapshots_offset": 1 << 16}),
-        ("snapshots outside", "shot table lies", {"snapshots": 9, "snapshots_offset": 1 << 40}),
+        (
+            "snapshots outside",
+            "of snapshots lies",
+            {"snapshots": 9, "snapshots_offset": 1 << 40},
+        ),
         (
             "subclusters of 16 bytes",
             "subclusters",
             {"incompatible": spec.EXTENDED_L2, "cluster_bits": 9, "virtual_size": 512},
+        ),
+        (
+            "two words on bitmaps",
+            "more than one header extension of the kind 0x23852875",
+            {"extensions": [(spec.BITMAPS, bytes(24))] * 2},
         ),
         ("encrypted", "encrypted", {"crypt_method": 2}),
         ("corrupt", "marked as corrupt", {"incompatible": spec.CORRUPT}),

@@ -14,6 +14,7 @@ from tests.unit.image.format.qcow2.images import (
     L1,
     L2,
     PACKED,
+    SNAPSHOT,
     TABLE,
     bitmap,
     bitmap_extension,
@@ -32,6 +33,8 @@ def led_astray() -> Iterable[Trap]:
         ("L2 table outside", r"L2 table at 1099511627776 lies beyond", {"l1": {0: COPIED | FAR}}),
         ("L2 table askew", "L2 table does not start at a cluster", {"l1": {0: COPIED | L2 + 512}}),
         ("L2 table in the L1 table", "L2 table at 196608 lies where", {"l1": {0: COPIED | L1}}),
+        ("L1 entry of nothing", r"no sense \(0x8000000000000000\)", {"l1": {0: COPIED}}),
+        ("L1 table over an L2 table", "L2 table at 262144 lies where", {"l1_entries": 8193}),
         ("L1 entry with unknown bits", "L1 entry that makes no sense", {"l1": {0: L2 | 1 << 60}}),
         (
             "one L2 table for all",
@@ -54,9 +57,14 @@ def led_astray() -> Iterable[Trap]:
         ("packed data outside", "lies beyond its end", {"l2": {9: packed(FAR, 1)}}),
         ("packed data in the header", "data at 8 lies in one", {"l2": {9: packed(8, 1)}}),
         (
-            "packed data up to the tables",
+            "packed data out of the tables",
             f"data at {DATA - 512} lies in",
             {"l2": {9: packed(DATA - 512, 2)}},
+        ),
+        (
+            "packed data that runs into a table",
+            f"data at {FREE - 512} lies in",
+            SNAPSHOT | {"l2": {0: DATA, 9: packed(FREE - 512, 2)}},
         ),
         ("packed data to write to", "write to packed", {"l2": {1: COPIED | packed(PACKED, 2)}}),
     )
@@ -64,6 +72,7 @@ def led_astray() -> Iterable[Trap]:
         ("there and zeros", "are zeros as well", COPIED | DATA, 1 << 32 | 1),
         ("nowhere", "in a cluster that is nowhere", 0, 1),
         ("of packed data", "subclusters in a compressed cluster", packed(PACKED, 2), 1),
+        ("of packed zeros", "subclusters in a compressed cluster", packed(PACKED, 2), 1 << 32),
         ("in a cluster of zeros", r"no sense \(0x1\)", 1, 0),
     ):
         l2 = {0: entry, 1: bits, 2: 0}
@@ -108,7 +117,7 @@ def cut_short() -> Iterable[Trap]:
     yield Trap(
         "cut before its data", image(cut=2 * CLUSTER), "at 327680 lies beyond its end at 327680"
     )
-    yield Trap("cut inside its L2 table", image(cut=3 * CLUSTER - 80), "L2 table at 262144 lies")
+    yield Trap("cut inside its L2 table", image(cut=2 * CLUSTER + 80), "L2 table at 262144 lies")
     yield Trap("cut inside its L1 table", image(cut=4 * CLUSTER - 4), "L1 table lies beyond")
     yield Trap(
         "cut by a sector of packed data",
@@ -139,6 +148,13 @@ def of_snapshots() -> Iterable[Trap]:
         ("cut", "table of snapshots is cut short", snapshots((FREE, 1))[:-9]),
     ):
         yield Trap(f"snapshot's L1 table {name}", image(more={FREE: table}, **one), words)
+    silent = {FREE: snapshots((FREE + CLUSTER, 1), extra=[0]), FREE + CLUSTER: bytes(8)}
+    yield Trap("snapshot of no size", image(more=silent, **one), "does not say how large")
+    yield Trap(
+        "snapshot of packed data that nobody counted",
+        image(**SNAPSHOT | {"counts": {**SNAPSHOT["counts"], 6: 1}}),
+        f"cluster at {PACKED} 1 uses; it has 2",
+    )
     shared = {FREE: snapshots((FREE + CLUSTER, 1)), FREE + CLUSTER: (L2).to_bytes(8)}
     yield Trap(
         "snapshot that nobody counted",
@@ -172,6 +188,9 @@ def of_bitmaps() -> Iterable[Trap]:
         ("with unknown flags", "a kind not known here", bitmap(flags=4)),
         ("of another type", "a kind not known here", bitmap(kind=2)),
         ("of 1 byte each", "a kind not known here", bitmap(granularity=0)),
+        ("of 4 GiB each", "a kind not known here", bitmap(granularity=32)),
+        ("of an endless name", "a kind not known here", bitmap(name=b"n" * 1024)),
+        ("of no size", "a kind not known here", bitmap(entries=0, flags=1)),
         ("without a name", "a kind not known here", bitmap(name=b"")),
         ("with more", "a kind not known here", bitmap(extra=8)),
         ("too large", "claims 2 clusters", bitmap(entries=2)),
@@ -181,9 +200,17 @@ def of_bitmaps() -> Iterable[Trap]:
         extension = bitmap_extension(length=len(entry))
         trap = image(more=more, autoclear=1, extensions=[extension], counts={7: 1, 8: 1})
         yield Trap(f"bitmap {name}", trap, words)
+    twice = {FREE: bitmap() * 2, FREE + CLUSTER: bytes(8)}
+    extension = bitmap_extension(2, 2 * len(bitmap()))
+    yield Trap(
+        "two bitmaps of one name",
+        image(more=twice, autoclear=1, extensions=[extension]),
+        "two bitmaps of one name",
+    )
     for name, words, place in (
         ("outside", "a bitmap that is not in it", FAR),
         ("askew", "a bitmap that is not in it", DATA + 512),
+        ("with unknown bits", "a bitmap that is not in it", 1 << 60 | FREE + CLUSTER),
         ("behind its end", "a bitmap that is not in it", FREE + 2 * CLUSTER),
         ("in the L2 table", "its bitmap at 262144 lies in", L2),
         ("in data", "cluster at 327680 1 uses; it has 2", DATA),

@@ -41,8 +41,6 @@ def judge(data: bytes) -> None:
         pytest.param({"version": 2, "l2": {2: 0}}, id="version 2"),
         pytest.param({"l2": {2: DATA | COPIED | 1, 0: 0}}, id="zeros that keep their place"),
         pytest.param({"l2": {5: COPIED}}, id="a flag and no place"),
-        pytest.param({"l1": {1: COPIED}, "l1_entries": 2}, id="a flag and no table"),
-        pytest.param({"snapshots_offset": 99}, id="no snapshots anywhere"),
         pytest.param(
             {
                 "l1": {1: COPIED | FREE},
@@ -52,7 +50,8 @@ def judge(data: bytes) -> None:
             },
             id="a table of nothing, behind the disk",
         ),
-        pytest.param({"counts": {7: 1, 9: 5}}, id="lost clusters"),
+        pytest.param({"counts": {7: 5}, "more": {FREE: bytes(CLUSTER)}}, id="a lost cluster"),
+        pytest.param({"counts": {9: 5}}, id="counts of clusters behind its end"),
         pytest.param({"counts": {6: 3}}, id="packed data counted too often"),
         pytest.param({"l2": {9: packed(PACKED + 700, 1)}, "counts": {6: 2}}, id="packed together"),
         pytest.param({"l2": {0: DATA, 9: DATA}, "counts": {5: 2}}, id="data in common"),
@@ -70,6 +69,27 @@ def judge(data: bytes) -> None:
             id="a bitmap of zeros",
         ),
         pytest.param(BITMAP, id="a bitmap"),
+        pytest.param(
+            BITMAP | {"more": {**BITMAP["more"], FREE + CLUSTER: (1).to_bytes(8)}},
+            id="a bitmap of ones",
+        ),
+        pytest.param(
+            BITMAP | {"more": {**BITMAP["more"], FREE: bitmap(entries=3, flags=1)}},
+            id="a bitmap that somebody did not close",
+        ),
+        # One bit more than a cluster holds.
+        pytest.param(
+            BITMAP
+            | {
+                "virtual_size": (CLUSTER * 8 + 1) << 9,
+                "more": {
+                    FREE: bitmap(granularity=9, entries=2),
+                    FREE + CLUSTER: bytes(16),
+                    FREE + 2 * CLUSTER: bytes(8),
+                },
+            },
+            id="a bitmap of a cluster and a bit",
+        ),
         pytest.param({"extensions": [bitmap_extension(offset=1)]}, id="bitmaps of once"),
     ],
 )
@@ -104,22 +124,24 @@ def test_every_end_of_a_file_that_is_cut() -> None:
     judge(whole[: PACKED + 1024])
 
 
-@pytest.mark.parametrize("looks", [1, 2, 3])
+@pytest.mark.parametrize("looks", [1, 2, 3, 4, 5])
 def test_it_ends_where_it_takes_too_long(looks: int) -> None:
-    """Asked before each table: the one of L1, the one of L2, and that once more."""
-    data = image()
+    """Asked before each table: of L1, of a bitmap, of L2, of counts, and of L2 once more."""
+    data = image(**BITMAP)
     found = header.parse(data)
     slow = chain([5.0] * looks, repeat(5.1 + tables.SECONDS))
     with pytest.raises(ImageRefused, match="its tables took more than 60 s of CPU"):
         tables.judge(io.BytesIO(data), found, len(data), lambda: next(slow))
-    just = chain([5.0] * 4, repeat(5.1 + tables.SECONDS))
+    just = chain([5.0] * 6, repeat(5.1 + tables.SECONDS))
     tables.judge(io.BytesIO(data), found, len(data), lambda: next(just))
 
 
 def test_more_clusters_than_anybody_has(monkeypatch: pytest.MonkeyPatch) -> None:
     judge(image())
     monkeypatch.setattr(clusters, "MOST", SIZE // CLUSTER - 1)
-    with pytest.raises(ImageRefused, match="7 clusters of 65536 bytes; images of up to 6 are"):
+    with pytest.raises(
+        ImageRefused, match="it takes 448 KiB in clusters of 65536 bytes, and only 384 KiB"
+    ):
         judge(image())
 
 
