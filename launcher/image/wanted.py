@@ -65,5 +65,8 @@ def is_foreign(place: Path) -> bool:
     if STORED.fullmatch(place.name):
         return False
     if place.is_symlink():
-        return STORED.fullmatch(str(place.readlink())) is None
+        try:
+            return STORED.fullmatch(str(place.readlink())) is None
+        except FileNotFoundError:
+            return False  # `berth images prune` has removed it meanwhile
     return place.exists()

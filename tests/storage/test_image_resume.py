@@ -91,7 +91,8 @@ def test_what_is_there_is_not_fetched_again(
     assert listing["source"] == server.url("/disk.qcow2")
     base = volume.ensure(server.url("/disk.qcow2"))
     assert base.path.read_bytes() == broken_off.body
-    asked = [each for each in broken_off.asked if each]
+    # A request of the try that was broken off may have come to the server late: each counts once.
+    asked = {each for each in broken_off.asked if each}
     assert min(asked)[0] == half * PART
     assert sum(end - first for first, end in asked) == len(broken_off.body) - half * PART
     assert "1.6 MiB of 3.3 MiB are here from an earlier try" in caplog.text

@@ -1,6 +1,11 @@
 """Which image the settings mean."""
 
-from launcher.image.wanted import wanted
+import errno
+from pathlib import Path
+
+import pytest
+
+from launcher.image.wanted import is_foreign, wanted
 from tests.unit.image.conftest import URL, Volume
 
 
@@ -48,3 +53,17 @@ def test_a_file_somebody_put_on_the_shared_volume_is_a_source(volume: Volume) ->
 def test_the_name_of_a_base_is_none(volume: Volume) -> None:
     volume.adopt()
     assert wanted(volume.settings(IMG_TARGET="disk.qcow2")).source is None
+
+
+def test_a_name_that_is_removed_while_it_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = tmp_path / "disk.qcow2"
+    name.symlink_to(f"sha256-{'a' * 64}.qcow2")
+    assert not is_foreign(name)
+
+    def gone(path: Path) -> Path:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
+
+    monkeypatch.setattr(Path, "readlink", gone)
+    assert not is_foreign(name)
