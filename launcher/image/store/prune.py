@@ -43,7 +43,8 @@ def base(folder: Path, digest: str) -> bool:
         return False
     finding.remove(folder, digest)
     for each in folder.iterdir():
-        if each.is_symlink() and str(each.readlink()) == naming.base_path(folder, digest).name:
+        # A start, or another prune, may remove it at the same time.
+        if each.is_symlink() and naming.named(each) == digest:
             name(each)
     return True
 

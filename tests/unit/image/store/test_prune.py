@@ -60,6 +60,18 @@ def test_a_base_goes_with_all_that_belongs_to_it(volume: Volume) -> None:
     )
 
 
+def test_somebody_else_removes_its_name_meanwhile(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = two(volume)
+
+    def gone(path: Path) -> Path:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
+
+    monkeypatch.setattr(Path, "readlink", gone)
+    assert prune.base(volume.path, one)
+
+
 def test_a_base_that_is_needed_stays(volume: Volume) -> None:
     _, other = two(volume)
     before = volume.names()
