@@ -27,6 +27,22 @@ def file(folder: Path, name: str) -> Iterator[Path]:
             Path(path).unlink()
 
 
+def write(path: Path, text: str) -> None:
+    """Have `text` in the file at `path`, all of it or none, also after a power cut. That the name
+    lasts is for the caller to see to.
+
+    :raise OSError:
+    """
+    import os
+
+    with file(path.parent, path.name) as part:
+        with part.open("w", encoding="utf-8") as writing:
+            writing.write(text)
+            writing.flush()
+            os.fsync(writing.fileno())
+        part.replace(path)
+
+
 @contextmanager
 def hidden(folder: Path, name: str) -> Iterator[Path]:
     """An empty file that anybody could write to, and nobody but those we tell its name can find.

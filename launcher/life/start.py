@@ -175,8 +175,9 @@ def fetched(facts: Facts) -> Base:
 def telling(run_dir: Path) -> Callable[[str], None]:
     """What shows to probes and people how far a start is that takes its time."""
 
+    begun = state.read(run_dir)
+
     def tell(progress: str) -> None:
-        begun = state.read(run_dir)
         state.remember(run_dir, Phase.STARTING, progress, begun.since if begun else None)
 
     return tell

@@ -53,8 +53,8 @@ def _local(path: Path, setting: str, terms: Terms) -> Iterator[Stream]:
         raise _unreadable(path, setting, err) from err
     with file:
         # Of the file that is read, whatever has its name by now.
-        status = os.fstat(file.fileno())
-        terms.judge(status.st_size, f"{setting}={str(path)!r}")
+        known = Stamp.of(os.fstat(file.fileno()))
+        terms.judge(known.size, f"{setting}={str(path)!r}")
 
         def chunks() -> Iterator[bytes]:
             received = 0
@@ -67,19 +67,14 @@ def _local(path: Path, setting: str, terms: Terms) -> Iterator[Stream]:
                     break
                 received += len(chunk)
                 yield chunk
-            if received != status.st_size or _changed(status, os.fstat(file.fileno())):
+            # Somebody wrote to the file meanwhile, as `rsync --inplace` does and `cp`.
+            if received != known.size or Stamp.of(os.fstat(file.fileno())) != known:
                 raise SourceUnavailable(
                     f"{setting}={str(path)!r} changed while it was copied",
                     hint="something still writes to it; try again when that is done",
                 )
 
-        yield Stream(chunks(), status.st_size, "copied", Stamp.of(status))
-
-
-def _changed(before: os.stat_result, after: os.stat_result) -> bool:
-    """Whether somebody wrote to the file meanwhile, as `rsync --inplace` does and `cp`."""
-    one, two = ((each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in (before, after))
-    return one != two
+        yield Stream(chunks(), known.size, "copied", known)
 
 
 def _unreadable(path: Path, setting: str, err: OSError) -> InputMissing:

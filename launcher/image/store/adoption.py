@@ -74,7 +74,7 @@ def _recorded(part: Path, path: Path, digest: str, virtual_size: int, origin: Or
             known = Record(digest, status.st_size, status.st_mtime_ns, virtual_size, ())
         others = [each for each in known.origins if each.address != origin.address]
         known = known._replace(origins=(origin, *others[: MOST_ORIGINS - 1]))
-        _write_record(place, known)
+        temporary.write(place, known.to_json())
     return known
 
 
@@ -112,13 +112,3 @@ def _alone(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
-
-
-def _write_record(path: Path, known: Record) -> None:
-    with temporary.file(path.parent, path.name) as part:
-        with part.open("w", encoding="utf-8") as file:
-            file.write(known.to_json())
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-        part.replace(path)

@@ -69,13 +69,8 @@ def write(folder: Path, digest: str, found: Finding) -> None:
 
     :raise OSError: where that is impossible.
     """
-    place = path(folder, digest)
-    with temporary.file(folder, place.name) as part:
-        with part.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(found._asdict(), indent=2, ensure_ascii=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(place)
+    text = json.dumps(found._asdict(), indent=2, ensure_ascii=False) + "\n"
+    temporary.write(path(folder, digest), text)
     sync_names(folder)
 
 
